@@ -1,0 +1,74 @@
+"""Several pictures of one object with, where they are known, their cameras; on disk a folder."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from framework.artifacts.atomic import atomic_folder, write_json
+from framework.artifacts.errors import ArtifactError
+from framework.artifacts.image import Image
+from framework.geometry.camera import Camera
+
+INDEX_FILE = "cameras.json"
+
+
+@dataclass(frozen=True, eq=False)
+class MultiView:
+    """Named pictures in order (`front`, `right`, ...) and, if known, one camera per picture."""
+
+    images: Mapping[str, Image]
+    """View name -> picture; the order counts. Names become file names."""
+
+    cameras: Camera | None = None
+    """Cameras with a leading axis of one entry per picture, in the order of `images`; None when they are not known."""
+
+    def __post_init__(self) -> None:
+        if not self.images:
+            raise ArtifactError("MultiView: no picture")
+        for name in self.images:
+            if not name or name != Path(name).name or name.startswith("."):
+                raise ArtifactError(f"MultiView: view name {name!r} can't be a file name")
+        if self.cameras is not None and self.cameras.world_from_camera.shape[:-2] != (len(self.images),):
+            shape = tuple(self.cameras.world_from_camera.shape)
+            raise ArtifactError(f"MultiView: {len(self.images)} pictures but cameras of shape {shape}")
+
+    def save(self, folder: Path) -> Path:
+        """Write `folder`/<view>.png and `folder`/cameras.json, whole or not at all, and return `folder`."""
+        with atomic_folder(folder) as temporary:
+            for name, image in self.images.items():
+                image.save(temporary / f"{name}.png")
+            write_json(temporary / INDEX_FILE, self._index())
+        return folder
+
+    @staticmethod
+    def load(folder: Path) -> "MultiView":
+        """Read a folder that `save` wrote; a folder of PNGs alone is taken in alphabetical order, without cameras.
+
+        Raises ArtifactError when a picture is missing or damaged.
+        """
+        index_path = folder / INDEX_FILE
+        if not index_path.is_file():
+            return MultiView({path.stem: Image.load(path) for path in sorted(folder.glob("*.png"))})
+        try:
+            index = json.loads(index_path.read_text(encoding="utf-8"))
+            names, cameras = list(index["views"]), _cameras_from_index(index)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(f"{index_path}: damaged ({error}); expected what this program writes") from error
+        return MultiView({name: Image.load(folder / f"{name}.png") for name in names}, cameras)
+
+    def _index(self) -> dict[str, Any]:
+        index: dict[str, Any] = {"views": list(self.images)}
+        if self.cameras is not None:
+            index["world_from_camera"] = self.cameras.world_from_camera.tolist()
+            index["clip_from_camera"] = self.cameras.clip_from_camera.tolist()
+        return index
+
+
+def _cameras_from_index(index: Mapping[str, Any]) -> Camera | None:
+    if "world_from_camera" not in index:
+        return None
+    return Camera(torch.tensor(index["world_from_camera"]), torch.tensor(index["clip_from_camera"]))

@@ -1,0 +1,66 @@
+"""Artifacts as files of a case folder: which type lies in which kind of file, chosen by the value and by the suffix.
+
+| type | file |
+| --- | --- |
+| Image | `<name>.png` |
+| Mesh | `<name>.glb` |
+| LatentSet | `<name>.safetensors` |
+| MultiView | folder `<name>/` with `<view>.png` and `cameras.json` |
+
+One artifact name has one file: the type is known from the file alone, so a file that a user edits or replaces counts.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from framework.artifacts.errors import ArtifactError
+from framework.artifacts.image import Image
+from framework.artifacts.latent_set import LatentSet
+from framework.artifacts.multi_view import MultiView
+from framework.export.mesh_files import load_mesh, save_mesh
+from framework.geometry.mesh import Mesh
+
+
+class _Kind(NamedTuple):
+    type: type
+    suffix: str  # empty: a folder
+    save: Callable[[Any, Path], object]
+    load: Callable[[Path], Any]
+
+
+_KINDS = (
+    _Kind(Image, ".png", Image.save, Image.load),
+    _Kind(Mesh, ".glb", save_mesh, load_mesh),
+    _Kind(LatentSet, ".safetensors", LatentSet.save, LatentSet.load),
+    _Kind(MultiView, "", MultiView.save, MultiView.load),
+)
+
+
+def save_artifact(value: object, folder: Path, name: str) -> Path:
+    """Write `value` into `folder` under its plain `name`, whole or not at all, and return the path.
+
+    Raises ArtifactError for a type that has no file; OSError when the disk refuses.
+    """
+    for kind in _KINDS:
+        if isinstance(value, kind.type):
+            path = folder / (name + kind.suffix)
+            kind.save(value, path)
+            return path
+    known = ", ".join(kind.type.__name__ for kind in _KINDS)
+    raise ArtifactError(f"artifact '{name}' is a {type(value).__name__}, which has no file. Known: {known}")
+
+
+def find_artifact(folder: Path, name: str) -> Path | None:
+    """Return the file or folder of the artifact `name` in `folder`, or None."""
+    paths = ((kind, folder / (name + kind.suffix)) for kind in _KINDS)
+    return next((path for kind, path in paths if (path.is_file() if kind.suffix else path.is_dir())), None)
+
+
+def load_artifact(folder: Path, name: str) -> Any:
+    """Read the artifact `name` of `folder`; ArtifactError when it is missing or damaged, MeshError for a bad mesh."""
+    path = find_artifact(folder, name)
+    if path is None:
+        raise ArtifactError(f"{folder}: no artifact '{name}'")
+    suffix = "" if path.is_dir() else path.suffix
+    return next(kind for kind in _KINDS if kind.suffix == suffix).load(path)
