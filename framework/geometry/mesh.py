@@ -1,0 +1,194 @@
+"""The triangle mesh that every stage, exporter and metric passes around: checked once, on construction.
+
+Legend: V vertices, F faces, C colour channels (3 or 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy.typing import ArrayLike
+
+COLOR_ROUNDING = 1e-4  # how far outside [0, 1] a colour may lie and still count as rounding
+
+
+class MeshError(ValueError):
+    """A mesh that can't be used: says what is wrong, where, and what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """Triangles with counter-clockwise corners seen from outside; +Y up and front +Z by convention.
+
+    Arrays are converted to the types below and checked; MeshError names the first thing that is wrong.
+    Use `dataclasses.replace` to change a part.
+    """
+
+    vertices: Float[np.ndarray, "V 3"]
+    """Positions, float32, finite."""
+
+    faces: Int[np.ndarray, "F 3"]
+    """Vertex indices, int64, at least one face."""
+
+    vertex_colors: Float[np.ndarray, "V C"] | None = None
+    """RGB or straight-alpha RGBA in [0, 1], float32."""
+
+    vertex_normals: Float[np.ndarray, "V 3"] | None = None
+    """Normals, float32, unit length by convention (zero where undefined)."""
+
+    def __post_init__(self) -> None:
+        set_field = object.__setattr__
+        set_field(self, "vertices", _rows(self.vertices, "vertices", (3,)))
+        set_field(self, "faces", _checked_faces(self.faces, len(self.vertices)))
+        if self.vertex_colors is not None:
+            set_field(self, "vertex_colors", _checked_colors(self.vertex_colors, len(self.vertices)))
+        if self.vertex_normals is not None:
+            normals = _rows(self.vertex_normals, "vertex_normals", (3,))
+            _check_count(normals, "vertex_normals", len(self.vertices))
+            set_field(self, "vertex_normals", normals)
+
+    @property
+    def bounds(self) -> Float[np.ndarray, "2 3"]:
+        """Lowest and highest corner of the box around the vertices that faces use."""
+        used = self.vertices[np.unique(self.faces)]
+        return np.stack([used.min(axis=0), used.max(axis=0)])
+
+    @property
+    def triangles(self) -> Float[np.ndarray, "F 3 3"]:
+        """Corner positions of each face."""
+        return self.vertices[self.faces]
+
+    @cached_property
+    def _area_vectors(self) -> Float[np.ndarray, "F 3"]:
+        """Face normals scaled by face areas, in float64 because sums over many small faces follow."""
+        a, b, c = np.moveaxis(self.triangles.astype(np.float64), 1, 0)
+        return 0.5 * np.cross(b - a, c - a)
+
+    @property
+    def face_areas(self) -> Float[np.ndarray, " F"]:
+        """Area of each face, float64."""
+        return np.linalg.norm(self._area_vectors, axis=1)
+
+    @property
+    def area(self) -> float:
+        """Sum of the face areas."""
+        return float(self.face_areas.sum())
+
+    @property
+    def volume(self) -> float:
+        """Signed volume: positive for a closed mesh whose faces look outwards; meaningless for an open one."""
+        # Divergence theorem with the field x/3; centring keeps the terms small for meshes far from the origin.
+        centroids = self.triangles.astype(np.float64).mean(axis=1)
+        return float(((centroids - centroids.mean(axis=0)) * self._area_vectors).sum() / 3.0)
+
+    @cached_property
+    def is_watertight(self) -> bool:
+        """Whether every edge belongs to exactly two faces (by vertex index: seams with doubled vertices are open)."""
+        edges = np.sort(self.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+        _, uses = np.unique(edges[:, 0] * len(self.vertices) + edges[:, 1], return_counts=True)
+        return bool((uses == 2).all())
+
+    def face_normals(self) -> Float[np.ndarray, "F 3"]:
+        """Unit normals by the right-hand rule, float32; zero for faces without area."""
+        return unit_rows(self._area_vectors).astype(np.float32)
+
+    def transformed(self, matrix: ArrayLike) -> Mesh:
+        """The mesh under the affine `matrix` (4, 4) on column vectors; a mirroring one also flips the faces."""
+        transform = np.asarray(matrix, dtype=np.float64)
+        if transform.shape != (4, 4) or not np.isfinite(transform).all():
+            raise MeshError(f"transform: expected a finite (4, 4) matrix, got shape {transform.shape}")
+        linear = transform[:3, :3]
+        determinant = np.linalg.det(linear)
+        if determinant == 0.0:
+            raise MeshError("transform: the matrix is singular, it would flatten the mesh")
+        normals = self.vertex_normals
+        if normals is not None:
+            normals = unit_rows(normals @ np.linalg.inv(linear))
+        faces = self.faces if determinant > 0 else self.faces[:, ::-1]
+        return replace(self, vertices=self.vertices @ linear.T + transform[:3, 3], faces=faces, vertex_normals=normals)
+
+    def subset(self, keep: Bool[np.ndarray, " F"]) -> Mesh:
+        """The mesh of the faces in `keep`, without the vertices that no face uses any more."""
+        used, faces = np.unique(self.faces[keep], return_inverse=True)
+        return Mesh(
+            vertices=self.vertices[used],
+            faces=faces.reshape(-1, 3),
+            vertex_colors=None if self.vertex_colors is None else self.vertex_colors[used],
+            vertex_normals=None if self.vertex_normals is None else self.vertex_normals[used],
+        )
+
+
+def concatenate(meshes: Sequence[Mesh]) -> Mesh:
+    """One mesh of all `meshes`, vertices in order.
+
+    Colours are RGBA, white where a part has none, and None if no part has any; normals are kept if every part has them.
+    """
+    if not meshes:
+        raise MeshError("concatenate: no mesh given")
+    offsets = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes[:-1])])
+    colored = any(mesh.vertex_colors is not None for mesh in meshes)
+    normals = [mesh.vertex_normals for mesh in meshes if mesh.vertex_normals is not None]
+    return Mesh(
+        vertices=np.concatenate([mesh.vertices for mesh in meshes]),
+        faces=np.concatenate([mesh.faces + offset for mesh, offset in zip(meshes, offsets, strict=True)]),
+        vertex_colors=np.concatenate([_rgba(mesh) for mesh in meshes]) if colored else None,
+        vertex_normals=np.concatenate(normals) if len(normals) == len(meshes) else None,
+    )
+
+
+def unit_rows(vectors: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
+    """Rows scaled to length one; zero rows stay zero."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+
+
+def _rgba(mesh: Mesh) -> Float[np.ndarray, "V 4"]:
+    rgba = np.ones((len(mesh.vertices), 4), dtype=np.float32)
+    if mesh.vertex_colors is not None:
+        rgba[:, : mesh.vertex_colors.shape[1]] = mesh.vertex_colors
+    return rgba
+
+
+def _rows(value: ArrayLike, name: str, widths: tuple[int, ...]) -> Float[np.ndarray, "N W"]:
+    """`value` as a finite float32 (N, W) array with W in `widths`."""
+    rows = np.ascontiguousarray(value, dtype=np.float32)
+    if rows.ndim != 2 or rows.shape[1] not in widths:
+        raise MeshError(f"{name}: expected shape (N, {' or '.join(map(str, widths))}), got {rows.shape}")
+    bad = int((~np.isfinite(rows)).any(axis=1).sum())
+    if bad:
+        raise MeshError(
+            f"{name}: {bad} of {len(rows)} rows hold NaN or infinity. Repair the mesh or remove these vertices"
+        )
+    return rows
+
+
+def _checked_faces(value: ArrayLike, vertex_count: int) -> Int[np.ndarray, "F 3"]:
+    faces = np.asarray(value)
+    if faces.size == 0:
+        raise MeshError("faces: the mesh has no faces. A surface of triangles is needed, not a point cloud")
+    if faces.ndim != 2 or faces.shape[1] != 3 or not np.issubdtype(faces.dtype, np.integer):
+        raise MeshError(f"faces: expected integers of shape (F, 3), got {faces.dtype} of shape {faces.shape}")
+    faces = np.ascontiguousarray(faces, dtype=np.int64)
+    if faces.min() < 0 or faces.max() >= vertex_count:
+        raise MeshError(f"faces: indices {faces.min()} to {faces.max()} don't fit the {vertex_count} vertices")
+    return faces
+
+
+def _checked_colors(value: ArrayLike, vertex_count: int) -> Float[np.ndarray, "V C"]:
+    if np.issubdtype(np.asarray(value).dtype, np.integer):
+        raise MeshError("vertex_colors: expected floats in [0, 1], got integers. Divide 8-bit colours by 255")
+    colors = _rows(value, "vertex_colors", (3, 4))
+    _check_count(colors, "vertex_colors", vertex_count)
+    low, high = (float(colors.min()), float(colors.max())) if colors.size else (0.0, 1.0)
+    if low < -COLOR_ROUNDING or high > 1.0 + COLOR_ROUNDING:
+        raise MeshError(f"vertex_colors: expected values in [0, 1], got {low:.4g} to {high:.4g}")
+    return colors.clip(0.0, 1.0)
+
+
+def _check_count(rows: np.ndarray, name: str, vertex_count: int) -> None:
+    if len(rows) != vertex_count:
+        raise MeshError(f"{name}: {len(rows)} rows for {vertex_count} vertices")
