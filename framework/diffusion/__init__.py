@@ -1,0 +1,1 @@
+"""Denoising diffusion: schedules, training losses and samplers, on top of diffusers."""

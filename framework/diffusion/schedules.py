@@ -1,0 +1,44 @@
+"""Noise schedules: diffusers' schedulers, built from one config for training and for sampling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diffusers import DDIMScheduler, DDPMScheduler
+from torch import Tensor
+
+from framework.diffusion.config import NoiseScheduleConfig
+
+
+def _shared_options(config: NoiseScheduleConfig) -> dict[str, Any]:
+    return {
+        "num_train_timesteps": config.train_steps,
+        "beta_start": config.beta_start,
+        "beta_end": config.beta_end,
+        "beta_schedule": config.beta_schedule,
+        "prediction_type": config.prediction,
+        "clip_sample": False,
+        "rescale_betas_zero_snr": config.zero_terminal_snr,
+    }
+
+
+def training_scheduler(config: NoiseScheduleConfig) -> DDPMScheduler:
+    """The forward process (Ho et al. 2020): `add_noise`, `get_velocity`, `alphas_cumprod`."""
+    return DDPMScheduler(variance_type="fixed_small", **_shared_options(config))
+
+
+def sampling_scheduler(config: NoiseScheduleConfig) -> DDIMScheduler:
+    """The reverse process (Song et al. 2021), "leading" timesteps offset by one: 981, 961, ..., 1 for 50 of 1000 steps.
+
+    With zero terminal SNR the timesteps are "trailing", since sampling must start at the last one (Lin et al. 2024).
+    """
+    spacing = "trailing" if config.zero_terminal_snr else "leading"
+    return DDIMScheduler(
+        set_alpha_to_one=False, steps_offset=1, timestep_spacing=spacing, **_shared_options(config)
+    )
+
+
+def signal_to_noise(scheduler: DDPMScheduler, timesteps: Tensor) -> Tensor:
+    """alpha_bar / (1 - alpha_bar) at integer `timesteps` (B,); the ratio of signal to noise variance."""
+    alpha_bar = scheduler.alphas_cumprod.to(timesteps.device)[timesteps]
+    return alpha_bar / (1.0 - alpha_bar)

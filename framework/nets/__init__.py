@@ -1,0 +1,1 @@
+"""Network parts that more than one method builds on: attention, point embeddings, image encoders, posteriors."""

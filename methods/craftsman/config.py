@@ -1,0 +1,210 @@
+"""Options of CraftsMan's networks, systems and stages. Defaults are the official first generation unless said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from framework.config.registered import Registered
+from framework.diffusion.config import NoiseScheduleConfig
+from framework.systems.config import OptimizerConfig
+
+
+@dataclass(kw_only=True)
+class ShapeVAEConfig:
+    """Sizes of the shape autoencoder."""
+
+    num_latents: int = 256
+    """Latent vectors of a shape (without the extra token of the aligned variant)."""
+    embed_dim: int = 64
+    """Channels of a latent vector."""
+    width: int = 768
+    """Channels inside the transformer."""
+    heads: int = 12
+    """Attention heads."""
+    encoder_layers: int = 8
+    """Self-attention blocks of the encoder."""
+    decoder_layers: int = 16
+    """Self-attention blocks between latents and queries."""
+    queries: Literal["learned", "fps"] = "learned"
+    """How the encoder's queries arise: learned vectors, or points chosen by farthest-point sampling."""
+    point_feats: int = 3
+    """Features of a surface point beside its position: 3 for normals."""
+    out_dim: int = 1
+    """Values per query point."""
+    num_freqs: int = 8
+    """Octaves of the Fourier embedding of points."""
+    include_pi: bool = False
+    """Multiply the embedding's frequencies by pi."""
+    qkv_bias: bool = False
+    """Biases in the query, key and value projections."""
+    init_scale: float = 0.25
+    """Standard deviation of the initial weights, times sqrt(width)."""
+    aligned_dim: int = 0
+    """Size of the image-aligned shape embedding that one extra token gives; 0: not the aligned variant."""
+    checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, more time."""
+
+    @property
+    def query_count(self) -> int:
+        """Queries of the encoder: the latents, plus the token of the shape embedding in the aligned variant."""
+        return self.num_latents + (1 if self.aligned_dim else 0)
+
+
+@dataclass(kw_only=True)
+class DenoiserConfig:
+    """Sizes of the latent-set denoiser."""
+
+    latents: int = 256
+    """Latent vectors; only read with `latent_positions`."""
+    latent_channels: int = 64
+    """Channels of a latent vector, in and out."""
+    width: int = 768
+    """Channels inside the transformer."""
+    layers: int = 6
+    """Blocks before the middle one, and as many after it."""
+    heads: int = 12
+    """Attention heads."""
+    context_dim: int = 1024
+    """Channels of a condition token."""
+    context_ln: bool = True
+    """Normalise condition tokens before their projection."""
+    skip_ln: bool = True
+    """Normalise after each skip connection."""
+    qkv_bias: bool = False
+    """Biases in the query, key and value projections."""
+    init_scale: float = 1.0
+    """Standard deviation of the initial weights, times sqrt(width)."""
+    flip_sin_to_cos: bool = False
+    """Cosines before sines in the timestep embedding."""
+    latent_positions: bool = False
+    """Tell latents apart by a learned vector each (the original does not; small models need it)."""
+    checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, more time."""
+
+
+@dataclass(kw_only=True)
+class ViewEncoderConfig:
+    """The small image encoder: a vision transformer trained together with the denoiser."""
+
+    image_size: int = 96
+    """Side of a view in pixels; other sizes are resampled."""
+    patch_size: int = 12
+    """Side of a patch in pixels."""
+    width: int = 192
+    """Channels of a token, and of the condition."""
+    layers: int = 4
+    """Transformer blocks."""
+    heads: int = 6
+    """Attention heads."""
+
+
+@dataclass(kw_only=True)
+class AutoencoderConfig:
+    """The system `craftsman/autoencoder`: trains the shape autoencoder on surface and volume samples."""
+
+    shape_model: ShapeVAEConfig = field(default_factory=ShapeVAEConfig)
+    """The network."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """Optimiser and learning-rate schedule."""
+    lambda_logits: float = 1.0
+    """Weight of the occupancy cross-entropy."""
+    lambda_kl: float = 0.001
+    """Weight of the divergence from the standard normal prior."""
+    sample_posterior: bool = True
+    """Decode a posterior sample in training (validation always decodes the mean)."""
+
+
+@dataclass(kw_only=True)
+class DiffusionConfig:
+    """The system `craftsman/diffusion`: trains the denoiser under image conditions, in the autoencoder's latent space."""
+
+    autoencoder: str = ""
+    """Weights of the autoencoder whose latents are denoised: a run id, a folder, or a hub id."""
+    denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
+    """The denoising network."""
+    view_encoder: ViewEncoderConfig = field(default_factory=ViewEncoderConfig)
+    """The image encoder."""
+    schedule: NoiseScheduleConfig = field(default_factory=NoiseScheduleConfig)
+    """Noise levels and what the network predicts."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """Optimiser and learning-rate schedule."""
+    loss: Literal["mse", "l1"] = "mse"
+    """Error measure of the prediction."""
+    snr_gamma: float = 5.0
+    """Min-SNR weighting (Hang et al. 2023); 0: every noise level weighs the same."""
+    condition_dropout: float = 0.1
+    """Share of items trained without condition, for classifier-free guidance."""
+    latent_scale: float = 1.0
+    """Factor on the latents before noise is added."""
+    normalize_latents: bool = False
+    """Shift and scale each latent entry to mean 0 and deviation 1 over the training set (the statistics are saved with
+    the weights)."""
+    random_views: bool = False
+    """Train on the front view and a random number of the others instead of on all views."""
+    validation_steps: int = 20
+    """Denoising steps of the samples drawn in validation."""
+    validation_guidance: float = 1.0
+    """Guidance of the samples drawn in validation."""
+
+
+@dataclass(kw_only=True)
+class LatentsConfig:
+    """The data module `craftsman/latents`: another set, encoded once by the autoencoder and kept in a file."""
+
+    source: Annotated[Any, Registered("data")] = None
+    """The set whose shapes are encoded and whose views are the condition."""
+    autoencoder: str = ""
+    """Weights of the autoencoder: a run id, a folder, or a hub id."""
+    root: str = "outputs/cache"
+    """Folder of the cache; the file's name holds a hash of weights, set and sizes."""
+    batch_size: int = 32
+    """Items per step and device."""
+    workers: int = 0
+    """Loader processes."""
+    surface_points: int = 4096
+    """Surface points that the encoder reads."""
+    seed: int = 0
+    """Seed of the surface points that are drawn, and of the order of items."""
+
+
+@dataclass(kw_only=True)
+class ViewsConfig:
+    """The stage `craftsman/views`: the foreground and the user's other views, as one set."""
+
+    size: int = 96
+    """Side of a view in pixels."""
+    background: float = 1.0
+    """Grey level behind the object: 1 is white."""
+
+
+@dataclass(kw_only=True)
+class ExtractionConfig:
+    """From occupancy logits to a mesh."""
+
+    depth: int = 7
+    """The grid has 2^depth + 1 points per axis."""
+    bounds: float = 1.05
+    """Half side of the cube that the grid covers."""
+    exact: bool = False
+    """Evaluate every grid point instead of refining near the surface."""
+    grid_mapping: Literal["exact", "official"] = "exact"
+    """How grid indices become positions: `official` repeats the original's slight shrinkage."""
+    faces: int = 0
+    """Simplify to this many faces; 0 keeps all."""
+    largest_component: bool = False
+    """Keep the largest connected part only."""
+
+
+@dataclass(kw_only=True)
+class ShapeConfig:
+    """The stage `craftsman/shape`: samples a latent set under the views, and extracts its mesh."""
+
+    steps: int = 50
+    """Denoising steps."""
+    guidance: float = 7.5
+    """Classifier-free guidance: 1 follows the condition alone, 0 ignores it."""
+    eta: float = 0.0
+    """Share of fresh noise per step: 0 is deterministic (DDIM), 1 is ancestral (DDPM)."""
+    extraction: ExtractionConfig = field(default_factory=ExtractionConfig)
+    """From the field to the mesh."""

@@ -1,0 +1,1 @@
+"""Networks that only CraftsMan needs: the shape autoencoder and the latent-set denoiser."""

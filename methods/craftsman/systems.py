@@ -1,0 +1,190 @@
+"""CraftsMan's two trainable systems: the shape autoencoder, and the image-conditioned diffusion in its latent space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from framework.diffusion.losses import diffusion_loss, diffusion_target
+from framework.diffusion.sampling import sample_latents
+from framework.diffusion.schedules import training_scheduler
+from framework.nets.gaussian import DiagonalGaussian
+from framework.nets.view_encoder import ViewEncoder
+from framework.systems.system import System
+from methods.craftsman.config import AutoencoderConfig, DiffusionConfig
+from methods.craftsman.losses import occupancy_scores, reconstruction_loss
+from methods.craftsman.nets.denoiser import LatentSetDenoiser
+from methods.craftsman.nets.shape_vae import ShapeVAE
+
+Batch = Mapping[str, Any]
+
+
+class AutoencoderSystem(System):
+    """Trains the shape autoencoder on surface points and occupancy samples (craftsman `ShapeBatch`)."""
+
+    Config: ClassVar[type] = AutoencoderConfig
+    registry_name: ClassVar[str] = "craftsman/autoencoder"
+    monitor: ClassVar[str] = "val/iou"
+    monitor_mode: ClassVar[str] = "max"
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        super().__init__(config)
+        self.shape_model = ShapeVAE(config.shape_model)
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Occupancy cross-entropy at the supervision points plus the weighted divergence."""
+        posterior, _ = self.shape_model.encode(batch["surface"])
+        latents = posterior.sample() if self.config.sample_posterior else posterior.mean
+        logits = self._logits(latents, batch["points"])
+        loss_logits = reconstruction_loss(logits, batch["occupancy"])
+        loss_kl = posterior.kl().mean()
+        loss = self.config.lambda_logits * loss_logits + self.config.lambda_kl * loss_kl
+        self.log_dict({"train/loss": loss, "train/loss_logits": loss_logits, "train/loss_kl": loss_kl})
+        return loss
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Accuracy and IoU of the posterior mean at logit 0."""
+        posterior, _ = self.shape_model.encode(batch["surface"])
+        logits = self._logits(posterior.mean, batch["points"])
+        accuracy, iou = occupancy_scores(logits, batch["occupancy"])
+        loss = reconstruction_loss(logits, batch["occupancy"])
+        scores = {"val/iou": iou.mean(), "val/accuracy": accuracy.mean(), "val/loss_logits": loss}
+        self.log_dict(scores, prog_bar=True, batch_size=len(iou), sync_dist=True)
+
+    def _logits(self, latents: Tensor, points: Tensor) -> Tensor:
+        return self.shape_model.query(points, self.shape_model.field(self.shape_model.decode(latents)))
+
+
+class DiffusionSystem(System):
+    """Trains denoiser and image encoder on latents that the autoencoder made before (`LatentsData`)."""
+
+    Config: ClassVar[type] = DiffusionConfig
+    registry_name: ClassVar[str] = "craftsman/diffusion"
+    monitor: ClassVar[str] = "val/iou"
+    monitor_mode: ClassVar[str] = "max"
+
+    latent_mean: Tensor
+    latent_std: Tensor
+
+    def __init__(self, config: DiffusionConfig) -> None:
+        super().__init__(config)
+        encoder = config.view_encoder
+        self.denoiser = LatentSetDenoiser(config.denoiser)
+        self.view_encoder = ViewEncoder(
+            encoder.image_size, encoder.patch_size, encoder.width, encoder.layers, encoder.heads
+        )
+        shape = (config.denoiser.latents, config.denoiser.latent_channels)
+        self.register_buffer("latent_mean", torch.zeros(shape if config.normalize_latents else ()))
+        self.register_buffer("latent_std", torch.ones(shape if config.normalize_latents else ()))
+        self.scheduler = training_scheduler(config.schedule)
+        # Outside the module tree: the autoencoder is frozen, and has its own weights folder.
+        self._autoencoder: list[nn.Module] = []
+
+    def on_fit_start(self) -> None:
+        """Take the latent statistics of the training set, unless a resumed run brought them."""
+        if self.config.normalize_latents and self.global_step == 0:
+            mean, std = self.trainer.datamodule.latent_statistics()
+            self.latent_mean.copy_(mean)
+            self.latent_std.copy_(std)
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Min-SNR weighted error of the prediction at random timesteps."""
+        views, cameras = self._training_views(batch)
+        loss = self._denoising_loss(batch, self._dropped(self.view_encoder(views, cameras)))
+        self.log("train/loss", loss)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Loss under all views, and IoU of shapes sampled from the front view alone; the same noise each time."""
+        views, cameras = batch["views"], batch["world_from_camera"]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(batch_index)
+            loss = self._denoising_loss(batch, self.view_encoder(views, cameras))
+        generator = torch.Generator().manual_seed(batch_index)
+        latents = self.sample(
+            views[:, :1],
+            cameras[:, :1],
+            steps=self.config.validation_steps,
+            guidance=self.config.validation_guidance,
+            generator=generator,
+        )
+        shape_model = self.autoencoder().shape_model
+        logits = shape_model.query(batch["points"], shape_model.field(shape_model.decode(latents)))
+        _, iou = occupancy_scores(logits, batch["occupancy"])
+        scores = {"val/iou": iou.mean(), "val/loss": loss}
+        self.log_dict(scores, prog_bar=True, batch_size=len(iou), sync_dist=True)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        views: Float[Tensor, "B K 4 S S"],
+        world_from_camera: Float[Tensor, "B K 4 4"],
+        *,
+        steps: int,
+        guidance: float,
+        eta: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "B L E"]:
+        """Latents in the autoencoder's scale for one to four RGBA views; noise from a CPU `generator`."""
+        denoiser = self.config.denoiser
+        condition = self.view_encoder(views, world_from_camera)
+        shape = (len(views), denoiser.latents, denoiser.latent_channels)
+        noise = torch.randn(shape, generator=generator).to(condition.device)
+        latents = noise
+        for latents in sample_latents(
+            self.denoiser,
+            noise,
+            condition,
+            torch.zeros_like(condition),
+            self.config.schedule,
+            steps=steps,
+            guidance=guidance,
+            eta=eta,
+            generator=generator,
+        ):
+            pass
+        return latents / self.config.latent_scale * self.latent_std + self.latent_mean
+
+    def autoencoder(self) -> AutoencoderSystem:
+        """The frozen autoencoder named in the config, loaded on first use."""
+        if not self._autoencoder:
+            system = AutoencoderSystem.load(self.config.autoencoder)
+            self._autoencoder.append(system.eval().requires_grad_(False))
+        return self._autoencoder[0].to(self.device)
+
+    def images(self, batch: Batch) -> dict[str, np.ndarray]:
+        """The first item's views side by side, over white."""
+        rgba = batch["views"][0].permute(2, 0, 3, 1).flatten(1, 2).float().cpu().numpy()
+        alpha = rgba[..., 3:]
+        return {"views": rgba[..., :3] * alpha + (1.0 - alpha)}
+
+    def _denoising_loss(self, batch: Batch, condition: Tensor) -> Tensor:
+        posterior = DiagonalGaussian(batch["mean"], batch["log_variance"])
+        clean = (posterior.sample() - self.latent_mean) / self.latent_std * self.config.latent_scale
+        noise = torch.randn_like(clean)
+        timesteps = torch.randint(0, self.config.schedule.train_steps, (len(clean),), device=clean.device)
+        prediction = self.denoiser(self.scheduler.add_noise(clean, noise, timesteps), timesteps, condition)
+        target = diffusion_target(self.scheduler, clean, noise, timesteps)
+        return diffusion_loss(
+            self.scheduler, prediction, target, timesteps, gamma=self.config.snr_gamma, kind=self.config.loss
+        )
+
+    def _training_views(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """All views, or the front one and a random number of the others; small numbers are more frequent."""
+        views, cameras = batch["views"], batch["world_from_camera"]
+        if not self.config.random_views:
+            return views, cameras
+        count = int(torch.randint(0, views.shape[1], (2,)).min())
+        others = 1 + torch.randperm(views.shape[1] - 1)[:count]
+        chosen = torch.cat([torch.zeros(1, dtype=torch.long), others])
+        return views[:, chosen], cameras[:, chosen]
+
+    def _dropped(self, condition: Tensor) -> Tensor:
+        """The condition with a random share of the items' tokens set to zero."""
+        keep = torch.rand(len(condition), 1, 1, device=condition.device) >= self.config.condition_dropout
+        return condition * keep
