@@ -1,0 +1,21 @@
+"""Atelier3D: published methods that make 3D from images, in one framework.
+
+Importing this package costs nothing: no torch, no GPU, no compiler.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from framework.pipeline.loading import LoadedMethod
+
+__version__ = "0.1.0"
+
+
+def load(method: str, **options: object) -> "LoadedMethod":
+    """Return a method that is ready to call: `framework.load("craftsman/small")(image).save("chair.glb")`.
+
+    `method` is a name as in `method=<name>[/<preset>]`; the options are those of `framework.pipeline.loading.load`.
+    """
+    from framework.pipeline.loading import load as load_method
+
+    return load_method(method, **options)

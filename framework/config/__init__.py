@@ -1,0 +1,1 @@
+"""Configuration: Hydra composition at the edge, typed dataclasses behind it, and the generated option reference."""

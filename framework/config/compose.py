@@ -1,0 +1,95 @@
+"""Composition by Hydra: chosen YAML files become one plain mapping.
+
+Only group choices (`system=craftsman/autoencoder`) go through Hydra. They are checked first, since Hydra's answer to a
+misspelt choice in a nested group lists nothing. Values are set afterwards (`framework.config.overrides`).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from framework import registry
+from framework.config.errors import ConfigError
+from framework.config.places import shipped
+
+
+def groups() -> list[str]:
+    """Return the names of the groups that a choice can be made in, as `system` or `trainer`."""
+    return sorted(folder.name for folder in shipped("configs").iterdir() if folder.is_dir())
+
+
+def choices(group: str) -> list[str]:
+    """Return all choices of a group, nested ones as `craftsman/small`."""
+    folder = shipped("configs", group)
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+
+
+def complete(group: str, choice: str) -> str:
+    """Return the full name of a choice (`stdgen` -> `stdgen/default`); ConfigError with the nearest one."""
+    known = choices(group)
+    for name in (choice, f"{choice}/default"):
+        if name in known:
+            return name
+    inside = [name for name in known if name.startswith(f"{choice}/")]
+    if inside:
+        raise ConfigError(group, f"'{choice}' needs a second part: {', '.join(inside)}.")
+    raise ConfigError(group, f"'{choice}' does not exist. {registry.suggestion(choice, known)}")
+
+
+def compose(chosen: Mapping[str, str]) -> dict[str, Any]:
+    """Compose `configs/config.yaml` with the chosen files; interpolations are left for `resolve`.
+
+    `chosen` maps groups to choices, as `{"system": "craftsman/autoencoder"}`. A choice of `null` empties the group.
+    """
+    import yaml
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    words = [f"{group}={complete(group, name) if name != 'null' else name}" for group, name in chosen.items()]
+    folder = shipped("configs")
+    try:
+        with initialize_config_dir(str(folder), version_base="1.3"):
+            config = hydra_compose("config", overrides=words)
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        raise ConfigError(" ".join(words), f"{_first_line(error)} (in {folder})") from error
+    return OmegaConf.to_container(config, resolve=False)  # type: ignore[return-value]
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file of options, as the `config.yaml` of a run; ConfigError when it is none."""
+    import yaml
+    from omegaconf import DictConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        config = OmegaConf.load(path)
+    except (OSError, OmegaConfBaseException, yaml.YAMLError) as error:
+        raise ConfigError(str(path), f"can't be read: {_first_line(error)}") from error
+    if not isinstance(config, DictConfig):
+        raise ConfigError(str(path), "expected a mapping of options.")
+    return OmegaConf.to_container(config, resolve=False)  # type: ignore[return-value]
+
+
+def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the mapping with its interpolations (`${seed}`) replaced by what they point to."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return OmegaConf.to_container(OmegaConf.create(dict(config)), resolve=True)  # type: ignore[return-value]
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error.full_key or ""), _first_line(error)) from error
+
+
+def to_yaml(config: Mapping[str, Any]) -> str:
+    """Return a plain mapping as YAML text, keys in their order."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

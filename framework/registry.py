@@ -1,0 +1,267 @@
+"""Names -> where their code and their options are, as strings: looking a name up imports nothing heavy.
+
+A *kind* (`system`, `stage`, `data`, `renderer`, `task`) maps names to entries. The framework's own entries are a literal
+table; a method's come from `SPEC` in `methods/<name>/__init__.py` as `<name>/<key>`; other installed packages bring
+methods by an entry point in the group `atelier3d.methods` that names such a `SPEC`. The folder of methods is listed,
+and a method is imported only when one of its names, or the list of all names, is asked for.
+"""
+
+import functools
+import importlib
+import importlib.metadata
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+ENTRY_POINT_GROUP = "atelier3d.methods"
+"""Entry points of other packages: `<method name> = "<package>:SPEC"`."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where the code of a name is, and where its options are."""
+
+    target: str
+    """Class or function, as `package.module:Name`."""
+
+    config: str
+    """Dataclass of its options, as `package.module:Name`; the module imports no torch."""
+
+    summary: str = ""
+    """One line for `list`."""
+
+    extra: str | None = None
+    """Extra of the distribution that it needs, as in `pip install 'atelier3d[data]'`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSpec:
+    """What a method brings: names only, so that importing it is free."""
+
+    name: str
+    """Name of the method; the first part of all its names."""
+
+    summary: str
+    """One line for `list methods`."""
+
+    systems: Mapping[str, Entry] = field(default_factory=dict)
+    """Trainable networks."""
+
+    stages: Mapping[str, Entry] = field(default_factory=dict)
+    """Steps of inference."""
+
+    data: Mapping[str, Entry] = field(default_factory=dict)
+    """Data modules that only this method needs."""
+
+    pipeline: tuple[str, ...] = ()
+    """Names of the stages of its usual pipeline, in order."""
+
+    licence: str = ""
+    """Licence of its code and weights."""
+
+
+class RegistryError(LookupError):
+    """A registered part can't be had."""
+
+
+class NotRegistered(RegistryError):
+    """Nothing of this kind has this name."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"{kind} '{name}' is not registered. {suggestion(name, known)}")
+        self.kind = kind
+        self.name = name
+
+
+class FailedToImport(RegistryError):
+    """The name is known, but importing its code failed; the cause is chained."""
+
+    def __init__(self, path: str, cause: BaseException) -> None:
+        super().__init__(f"'{path}' failed to import: {type(cause).__name__}: {cause}")
+        self.path = path
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the name in `known` that is most like `name`, or None when none is near."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return close[0] if close else None
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return the sentence after a wrong name: the nearest valid one, else all of them."""
+    names = sorted(known)
+    close = nearest(name, names)
+    if close is not None:
+        return f"Nearest: {close}."
+    return f"Known: {', '.join(names)}." if names else "Nothing is known here."
+
+
+def import_object(path: str) -> Any:
+    """Import `package.module:Name` and return the object; FailedToImport chains whatever went wrong."""
+    module_name, _, attribute = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except Exception as cause:  # Code of others runs here: any error becomes one that says whose it is.
+        raise FailedToImport(path, cause) from cause
+
+
+def _own_entries() -> dict[tuple[str, str], Entry]:
+    """The framework's own parts, by kind and name."""
+    tasks = "framework.tasks"
+    table = {
+        "task": {
+            "train": Entry(f"{tasks}.train:run", f"{tasks}.config:TrainOptions", "train a system"),
+            "validate": Entry(
+                f"{tasks}.validate:run", f"{tasks}.config:EvaluateOptions", "validation metrics of a run"
+            ),
+            "test": Entry(f"{tasks}.test:run", f"{tasks}.config:EvaluateOptions", "test metrics of a run"),
+            "predict": Entry(f"{tasks}.predict:run", f"{tasks}.config:PredictOptions", "run a method on your input"),
+            "prepare": Entry(f"{tasks}.prepare:run", f"{tasks}.config:PrepareOptions", "make a data set from sources"),
+            "export": Entry(f"{tasks}.export:run", f"{tasks}.config:ExportOptions", "weights or files from a run"),
+            "list": Entry(f"{tasks}.listing:run", f"{tasks}.config:ListOptions", "what can be named, with a filter"),
+            "doctor": Entry(f"{tasks}.doctor:run", f"{tasks}.config:DoctorOptions", "what this machine has"),
+        },
+        "renderer": {
+            "torch": Entry(
+                "framework.renderers.torch_rasterizer:TorchRasterizer",
+                "framework.renderers.config:TorchRasterizerConfig",
+                "plain torch, everywhere",
+            ),
+        },
+        "data": {
+            "shapes": Entry(
+                "framework.data.shapes:ShapesData",
+                "framework.data.config:ShapesConfig",
+                "a prepared folder or LMDB of shape samples and views",
+            ),
+            "procedural": Entry(
+                "framework.data.procedural.module:ProceduralData",
+                "framework.data.config:ProceduralConfig",
+                "objects made from a seed, with labelled coloured parts",
+            ),
+        },
+        "stage": {
+            "matting": Entry(
+                "framework.pipeline.matting:Matting",
+                "framework.pipeline.config:MattingConfig",
+                "cuts the object out of its background",
+            ),
+        },
+    }
+    return {(kind, name): entry for kind, entries in table.items() for name, entry in entries.items()}
+
+
+def _parts(spec: MethodSpec) -> dict[tuple[str, str], Entry]:
+    """The entries that a method brings, by kind and full name."""
+    kinds = {"system": spec.systems, "stage": spec.stages, "data": spec.data}
+    return {(kind, f"{spec.name}/{key}"): entry for kind, parts in kinds.items() for key, entry in parts.items()}
+
+
+class Registry:
+    """The framework's entries and those of every method that can be found."""
+
+    def __init__(self, sources: Mapping[str, Callable[[], MethodSpec]]) -> None:
+        """Take the methods as `name -> function that imports its spec`."""
+        self._sources = sources
+        self._entries = _own_entries()
+        self._specs: dict[str, MethodSpec] = {}
+        self._broken: dict[str, FailedToImport] = {}
+
+    def _load(self, method: str) -> None:
+        """Import a method's spec once; a broken one is remembered, warned of once, and only its names are off."""
+        if method in self._specs or method in self._broken or method not in self._sources:
+            return
+        try:
+            spec = self._sources[method]()
+        except FailedToImport as error:
+            self._broken[method] = error
+            warnings.warn(f"method '{method}' is off: {error}", stacklevel=3)
+            return
+        self._specs[method] = spec
+        self._entries.update(_parts(spec))
+
+    def methods(self) -> dict[str, MethodSpec]:
+        """Return the specs of all methods that import, by name."""
+        for method in self._sources:
+            self._load(method)
+        return dict(sorted(self._specs.items()))
+
+    def names(self, kind: str) -> list[str]:
+        """Return all names of a kind, sorted."""
+        self.methods()
+        return sorted(name for entry_kind, name in self._entries if entry_kind == kind)
+
+    def entry(self, kind: str, name: str) -> Entry:
+        """Return the entry of a name; NotRegistered, or FailedToImport when it belongs to a broken method."""
+        method = name.partition("/")[0]
+        self._load(method)
+        if method in self._broken:
+            raise self._broken[method]
+        if (kind, name) not in self._entries:
+            raise NotRegistered(kind, name, self.names(kind))
+        return self._entries[kind, name]
+
+    def register(self, kind: str, name: str, entry: Entry) -> None:
+        """Add an entry of your own; ValueError when the name is taken."""
+        if (kind, name) in self._entries:
+            raise ValueError(f"{kind} '{name}' is registered already: {self._entries[kind, name].target}")
+        self._entries[kind, name] = entry
+
+
+def _spec_at(path: str, method: str) -> MethodSpec:
+    """Import a spec and check that it is one and goes by the name it was found under."""
+    spec = import_object(path)
+    if not isinstance(spec, MethodSpec) or spec.name != method:
+        cause = TypeError(f"expected a MethodSpec named '{method}', found {getattr(spec, 'name', spec)!r}")
+        raise FailedToImport(path, cause)
+    return spec
+
+
+def _found_methods(folder: Path) -> dict[str, Callable[[], MethodSpec]]:
+    """List the methods in `folder` and those of other installed packages, importing none."""
+    paths = {init.parent.name: f"methods.{init.parent.name}:SPEC" for init in sorted(folder.glob("*/__init__.py"))}
+    for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        if point.name in paths:
+            warnings.warn(f"method '{point.name}' from {point.value} is off: the name is taken", stacklevel=2)
+        else:
+            paths[point.name] = point.value
+    return {name: functools.partial(_spec_at, path, name) for name, path in paths.items()}
+
+
+@functools.cache
+def default_registry() -> Registry:
+    """Return the registry of this process: the methods beside this package and those of installed packages."""
+    return Registry(_found_methods(Path(__file__).resolve().parent.parent / "methods"))
+
+
+def methods() -> dict[str, MethodSpec]:
+    """Return the specs of all methods that import, by name."""
+    return default_registry().methods()
+
+
+def names(kind: str) -> list[str]:
+    """Return all names of a kind, sorted."""
+    return default_registry().names(kind)
+
+
+def entry(kind: str, name: str) -> Entry:
+    """Return the entry of a name; NotRegistered with the nearest name, or FailedToImport."""
+    return default_registry().entry(kind, name)
+
+
+def register(kind: str, name: str, entry: Entry) -> None:
+    """Add an entry of your own; ValueError when the name is taken."""
+    default_registry().register(kind, name, entry)
+
+
+def config_class(kind: str, name: str) -> type:
+    """Import and return the dataclass of a name's options."""
+    return import_object(entry(kind, name).config)
+
+
+def load_class(kind: str, name: str) -> Any:
+    """Import and return the class (for tasks: the function) behind a name."""
+    return import_object(entry(kind, name).target)

@@ -1,0 +1,1 @@
+"""The verbs: one options dataclass and one function `run(options) -> exit code` each."""
