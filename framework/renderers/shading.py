@@ -1,0 +1,64 @@
+"""Light for people: a small photo studio (key, fill and rim light, sky above, a mild highlight) around soft clay.
+
+The lights hang on the camera, so every view of an object is lit from its upper left. All sums are done in linear light;
+`srgb_from_linear` makes the values that pictures hold.
+
+Dimension letters: N surface points.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+CLAY = (0.87, 0.80, 0.72)
+"""sRGB colour of meshes that have none: a warm, light clay that leaves room for both highlights and shadows."""
+
+# Directions towards the lights in camera space (x right, y up, z towards the viewer), and linear RGB intensities.
+_KEY = ((-0.45, 0.62, 0.64), (0.74, 0.71, 0.66))
+_FILL = ((0.85, 0.05, 0.52), (0.13, 0.145, 0.17))
+_RIM = ((0.35, 0.55, -0.76), (0.34, 0.36, 0.40))
+_SKY, _GROUND = (0.30, 0.315, 0.335), (0.15, 0.135, 0.12)
+_WRAP = 0.25
+_GLOSS, _GLOSS_EXPONENT = 0.07, 36.0
+
+
+def studio_light(normals: Tensor, upward: Tensor, albedo: Tensor, exposure: Tensor | None = None) -> Tensor:
+    """Return (N, 3) linear RGB, at least 0, of matt points seen by the camera.
+
+    normals: (N, 3) unit, in camera space, towards the viewer. upward: (N,) the normals' world y. albedo: (N, 3) linear
+    RGB in [0, 1]. exposure: (N,) share of the sky that reaches the point, 1 in the open (none: 1 everywhere).
+    """
+    sky, ground = normals.new_tensor(_SKY), normals.new_tensor(_GROUND)
+    ambient = ground + (sky - ground) * (upward[:, None] * 0.5 + 0.5)
+    # Light that is nearly hidden by the surroundings fades too, though less than the sky's.
+    open_sky = 1.0 if exposure is None else exposure[:, None]
+    direct = 1.0 if exposure is None else 0.35 + 0.65 * exposure[:, None]
+    light = ambient * open_sky + direct * (_lambert(normals, _KEY, _WRAP) + _lambert(normals, _FILL, _WRAP))
+    edge = (1 - normals[:, 2:].clamp(0, 1)) ** 2
+    light = light + _lambert(normals, _RIM, 0.1) * edge * open_sky
+    return albedo * light + _highlight(normals) * direct
+
+
+def _lambert(normals: Tensor, light: tuple[tuple[float, ...], tuple[float, ...]], wrap: float) -> Tensor:
+    """Diffuse light of a large lamp, which reaches `wrap` beyond the horizon (0: a point light)."""
+    direction, colour = (normals.new_tensor(values) for values in light)
+    cosine = normals @ normalize(direction, dim=0)
+    return ((cosine + wrap) / (1 + wrap)).clamp(min=0)[:, None] * colour
+
+
+def _highlight(normals: Tensor) -> Tensor:
+    """Mirror image of the key light (Blinn, "Models of light reflection", SIGGRAPH 1977)."""
+    direction, colour = (normals.new_tensor(values) for values in _KEY)
+    half = normalize(normalize(direction, dim=0) + normals.new_tensor((0.0, 0.0, 1.0)), dim=0)
+    return _GLOSS * (normals @ half).clamp(min=0)[:, None] ** _GLOSS_EXPONENT * colour
+
+
+def linear_from_srgb(values: Tensor) -> Tensor:
+    """Turn sRGB picture values in [0, 1] into linear light (IEC 61966-2-1)."""
+    return torch.where(values <= 0.04045, values / 12.92, ((values.clamp(min=0) + 0.055) / 1.055) ** 2.4)
+
+
+def srgb_from_linear(values: Tensor) -> Tensor:
+    """Turn linear light into sRGB picture values in [0, 1]; brighter values are cut to 1."""
+    values = values.clamp(0, 1)
+    return torch.where(values <= 0.0031308, values * 12.92, 1.055 * values.clamp(min=1e-8) ** (1 / 2.4) - 0.055)

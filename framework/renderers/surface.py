@@ -1,0 +1,99 @@
+"""A mesh made ready to be drawn many times: tensors of positions, normals and colours, computed once.
+
+Normals may have another indexing than positions: a corner of a box is one position with three normals. So faces index
+positions, and `normal_faces` index normals.
+
+Dimension letters: V vertices, F faces, N normals, P pairs of neighbouring faces around a vertex.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from framework.geometry.mesh import Mesh
+from framework.renderers.shading import CLAY
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """What a picture needs of a mesh; every tensor on one device."""
+
+    positions: Tensor
+    """(V, 3) float32 world positions."""
+
+    faces: Tensor
+    """(F, 3) int64 rows of `positions`, `colors` and `exposure`."""
+
+    normals: Tensor
+    """(N, 3) float32 unit outward normals."""
+
+    normal_faces: Tensor
+    """(F, 3) int64 rows of `normals`."""
+
+    colors: Tensor
+    """(V, 3) float32 sRGB colours in [0, 1]."""
+
+    exposure: Tensor | None = None
+    """(V,) float32 share of the surroundings that each vertex sees, in [0, 1]; none: not computed."""
+
+
+def surface_of(mesh: Mesh, crease_degrees: float | None = None, device: torch.device | str = "cpu") -> Surface:
+    """Return `mesh` ready to be drawn on `device`.
+
+    Normals are the mesh's own if it has them. Otherwise they are averaged over the faces around a vertex, weighted by
+    area; with `crease_degrees` only over faces that meet at less than this angle, so that edges of furniture stay
+    sharp. Meshes without colours are clay; a colour's alpha is not used.
+    """
+    positions = torch.from_numpy(mesh.vertices).to(device)
+    faces = torch.from_numpy(mesh.faces).to(device)
+    if mesh.vertex_colors is None:
+        colors = positions.new_tensor(CLAY).expand(len(positions), 3)
+    else:
+        colors = torch.from_numpy(np.ascontiguousarray(mesh.vertex_colors[:, :3])).to(device)
+    if mesh.vertex_normals is not None:
+        normals, normal_faces = torch.from_numpy(mesh.vertex_normals).to(device), faces
+    elif crease_degrees is None:
+        normals, normal_faces = _smooth_normals(positions, faces), faces
+    else:
+        normals, normal_faces = _creased_normals(positions, faces, crease_degrees)
+    return Surface(positions, faces, normals, normal_faces, colors)
+
+
+def area_normals(positions: Tensor, faces: Tensor) -> Tensor:
+    """Return (F, 3) outward normals whose length is twice the area of their face."""
+    a, b, c = positions[faces.t()]
+    return torch.linalg.cross(b - a, c - a)
+
+
+def _smooth_normals(positions: Tensor, faces: Tensor) -> Tensor:
+    """(V, 3) normals averaged over all faces around a vertex, weighted by area."""
+    of_face = area_normals(positions, faces)
+    total = torch.zeros_like(positions).index_add_(0, faces.t().reshape(-1), of_face.repeat(3, 1))
+    return normalize(total, dim=1)
+
+
+def _creased_normals(positions: Tensor, faces: Tensor, crease_degrees: float) -> tuple[Tensor, Tensor]:
+    """(3F, 3) normals, one for each corner, averaged over the faces around it that bend by less than the crease."""
+    of_face = area_normals(positions, faces)
+    direction = normalize(of_face, dim=1)
+    corner, other = _pairs_at_vertices(faces.reshape(-1))
+    smooth = (direction[corner // 3] * direction[other // 3]).sum(1) > np.cos(np.deg2rad(crease_degrees))
+    corner, other = corner[smooth], other[smooth]
+    total = of_face.repeat_interleave(3, 0).index_add(0, corner, of_face[other // 3])
+    return normalize(total, dim=1), torch.arange(len(total), device=faces.device).view(-1, 3)
+
+
+def _pairs_at_vertices(vertex_of_corner: Tensor) -> tuple[Tensor, Tensor]:
+    """All ordered pairs (P,), (P,) of different corners (rows of (3F,)) that share a vertex."""
+    order = vertex_of_corner.argsort(stable=True)
+    degree = torch.bincount(vertex_of_corner)
+    start = degree.cumsum(0) - degree
+    own_degree = degree[vertex_of_corner[order]]
+    first = torch.repeat_interleave(own_degree)
+    step = torch.arange(len(first), device=order.device) - (own_degree.cumsum(0) - own_degree)[first]
+    second = start[vertex_of_corner[order]][first] + step
+    different = first != second
+    return order[first[different]], order[second[different]]

@@ -1,0 +1,91 @@
+"""The rasterizer that is always there: plain torch, CPU and CUDA, deterministic in its choice of faces.
+
+The nearest face of each pixel is found without gradients (`framework.renderers.coverage`); its barycentric weights are
+then computed again from the clip positions, where gradients flow. Weights are found in homogeneous coordinates (Olano
+and Greer, "Triangle scan conversion using 2D homogeneous coordinates", 1997), so they are perspective-correct and hold
+for faces that reach behind the camera too. There is no gradient of visibility: edges do not move by these gradients.
+
+Dimension letters: B pictures, V vertices, F faces, H rows, W columns, C channels, M pixels that see a face.
+"""
+
+import torch
+from torch import Tensor
+
+from framework.renderers.config import TorchRasterizerConfig
+from framework.renderers.coverage import visible_faces
+from framework.renderers.rasterizer import Fragments
+
+
+class TorchRasterizer:
+    """Z-buffer rasterizer in torch operations; follows the device and the dtype of the positions."""
+
+    def __init__(self, config: TorchRasterizerConfig | None = None) -> None:
+        self.config = config or TorchRasterizerConfig()
+
+    def rasterize(self, clip_positions: Tensor, faces: Tensor, resolution: tuple[int, int]) -> Fragments:
+        """Find the nearest face behind every pixel centre.
+
+        clip_positions: (B, V, 4) floating, OpenGL clip space; non-finite vertices drop their faces. faces: (F, 3)
+        int64 on the same device. resolution: (H, W) pixels. Raises ValueError for other shapes.
+        """
+        _check(clip_positions, faces, resolution)
+        face_index = visible_faces(clip_positions, faces, resolution, self.config.cull_backfaces, self.config.chunk)
+        barycentric, depth = _locate(clip_positions, faces, face_index)
+        return Fragments(face_index, barycentric, depth)
+
+    def interpolate(self, attributes: Tensor, fragments: Fragments, faces: Tensor) -> Tensor:
+        """Return (B, H, W, C) values of vertex `attributes` (B or 1, V, C) at the fragments, 0 where nothing is seen.
+
+        Differentiable with respect to the attributes and, through the weights, the clip positions.
+        """
+        pixel, corners = _seen(fragments.face_index, faces, attributes.shape[1], len(attributes) == 1)
+        values = attributes.reshape(-1, attributes.shape[2])
+        weights = fragments.barycentric.reshape(-1, 3)[pixel]
+        first, second, third = (values.index_select(0, corners[i]) * weights[:, i : i + 1] for i in range(3))
+        return _scatter(first + second + third, pixel, fragments.face_index.shape)
+
+
+def _check(clip_positions: Tensor, faces: Tensor, resolution: tuple[int, int]) -> None:
+    if clip_positions.ndim != 3 or clip_positions.shape[2] != 4:
+        raise ValueError(f"clip_positions have shape {tuple(clip_positions.shape)}, expected (B, V, 4)")
+    if faces.ndim != 2 or faces.shape[1] != 3 or faces.dtype != torch.int64:
+        raise ValueError(f"faces are {faces.dtype} of shape {tuple(faces.shape)}, expected int64 of shape (F, 3)")
+    if min(resolution) < 1:
+        raise ValueError(f"resolution is {resolution}, expected (height, width) of at least 1 pixel each")
+
+
+def _seen(face_index: Tensor, faces: Tensor, vertices: int, shared: bool) -> tuple[Tensor, Tensor]:
+    """Flat numbers (M,) of the pixels that see a face, and (3, M) rows of its corners in a (B * V, ...) table."""
+    flat = face_index.reshape(-1)
+    pixel = (flat >= 0).nonzero().squeeze(1)
+    corners = faces.t()[:, flat[pixel]]
+    if not shared:
+        corners = corners + pixel // face_index[0].numel() * vertices
+    return pixel, corners
+
+
+def _scatter(values: Tensor, pixel: Tensor, shape: torch.Size) -> Tensor:
+    """Put `values` (M, C) at flat pixel numbers of a picture (B, H, W, C) of zeros."""
+    picture = values.new_zeros((shape.numel(), values.shape[1]))
+    return picture.index_copy(0, pixel, values).view(*shape, -1)
+
+
+def _locate(clip_positions: Tensor, faces: Tensor, face_index: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights (B, H, W, 3) and NDC depth (B, H, W) of the faces seen, differentiable in `clip_positions` (B, V, 4)."""
+    pixel, corners = _seen(face_index, faces, clip_positions.shape[1], False)
+    x, y, z, w = clip_positions.reshape(-1, 4).index_select(0, corners.reshape(-1)).view(3, -1, 4).unbind(2)
+    _, height, width = face_index.shape
+    centre_x = ((pixel % width).to(x.dtype) + 0.5) * (2 / width) - 1
+    centre_y = 1 - ((pixel // width % height).to(x.dtype) + 0.5) * (2 / height)
+    # Corners seen from the pixel: in homogeneous coordinates no division by w is needed.
+    x, y = x - centre_x * w, y - centre_y * w
+    areas = torch.stack([x[j] * y[k] - x[k] * y[j] for j, k in ((1, 2), (2, 0), (0, 1))])
+    total = areas.sum(0)
+    flat = total == 0
+    weights = torch.where(flat, 1 / 3, areas / torch.where(flat, 1, total))
+    depth = (weights * z).sum(0) / (weights * w).sum(0)
+    background = clip_positions.new_ones(face_index.numel())
+    return (
+        _scatter(weights.t(), pixel, face_index.shape),
+        background.index_copy(0, pixel, depth).view(face_index.shape),
+    )

@@ -1,0 +1,144 @@
+"""Views of a mesh as tensors: shaded clay, plain colours, normals, depth, mask; for previews and for training data.
+
+Dimension letters: B cameras, V vertices, F faces, H rows, W columns, M pixels that see a face.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, normalize
+
+from framework.geometry.camera import Camera, homogeneous, orbit
+from framework.geometry.mesh import Mesh
+from framework.renderers.rasterizer import Fragments, Rasterizer
+from framework.renderers.shading import linear_from_srgb, srgb_from_linear, studio_light
+from framework.renderers.surface import Surface, area_normals, surface_of
+
+Mode = Literal["shaded", "color", "normal", "depth", "mask"]
+MODES: tuple[Mode, ...] = ("shaded", "color", "normal", "depth", "mask")
+CANONICAL_VIEWS = ("front", "right", "back", "left")
+
+
+def canonical_cameras(half_extent: float = 1.2) -> Camera:
+    """Return the four orthographic cameras at azimuth 0, 90, 180, 270: front (at +Z), right (at +X), back, left."""
+    return Camera.orthographic(orbit((0.0, 90.0, 180.0, 270.0), 0.0, 5.0), half_extent)
+
+
+def render_mesh(
+    mesh: Mesh,
+    cameras: Camera,
+    resolution: int | tuple[int, int],
+    rasterizer: Rasterizer,
+    modes: Sequence[Mode] = ("shaded",),
+    supersample: int = 1,
+    crease_degrees: float | None = None,
+) -> dict[Mode, Tensor]:
+    """Return pictures (B, H, W, C) float32 of `mesh` from `cameras` (B), one entry for each mode, on their device.
+
+    shaded, color, normal: RGBA in [0, 1], straight alpha, colour 0 where alpha is 0. shaded: studio light, sRGB.
+    color: vertex colours (clay if there are none) without light, sRGB. normal: world-space normals as (n + 1) / 2,
+    turned towards the viewer where a face is seen from behind. depth: (..., 1) distance from the camera plane in world
+    units, 0 where nothing is seen. mask: (..., 1) covered share of the pixel.
+    resolution: pixels, one number for a square or (H, W). supersample: n draws n x n samples for each pixel.
+    crease_degrees: see `surface_of`. Raises ValueError for an unknown mode.
+    """
+    surface = surface_of(mesh, crease_degrees, cameras.world_from_camera.device)
+    return render_surface(surface, cameras, resolution, rasterizer, modes, supersample)
+
+
+def render_surface(
+    surface: Surface,
+    cameras: Camera,
+    resolution: int | tuple[int, int],
+    rasterizer: Rasterizer,
+    modes: Sequence[Mode] = ("shaded",),
+    supersample: int = 1,
+) -> dict[Mode, Tensor]:
+    """Like `render_mesh`, for a mesh that was made ready with `surface_of` and is drawn many times."""
+    unknown = set(modes) - set(MODES)
+    if unknown:
+        raise ValueError(f"modes: {', '.join(sorted(unknown))} unknown. Choose from {', '.join(MODES)}")
+    height, width = (resolution, resolution) if isinstance(resolution, int) else resolution
+    clip = homogeneous(surface.positions) @ cameras.clip_from_world.transpose(1, 2)
+    fragments = rasterizer.rasterize(clip, surface.faces, (height * supersample, width * supersample))
+    drawn = _Drawing(surface, cameras, rasterizer, fragments)
+    return {mode: drawn.picture(mode, supersample) for mode in MODES if mode in modes}
+
+
+class _Drawing:
+    """One rasterization; each mode turns it into a picture. Works on the M pixels that see a face only."""
+
+    def __init__(self, surface: Surface, cameras: Camera, rasterizer: Rasterizer, fragments: Fragments) -> None:
+        self.surface, self.cameras, self.rasterizer, self.fragments = surface, cameras, rasterizer, fragments
+        self.pixel = fragments.mask.flatten().nonzero().squeeze(1)
+        self.camera = self.pixel // fragments.face_index[0].numel()
+        self.face = fragments.face_index.flatten()[self.pixel]
+
+    def picture(self, mode: Mode, supersample: int) -> Tensor:
+        """The (B, H, W, C) picture of one mode, averaged over samples."""
+        if mode == "mask":
+            return _averaged(self.fragments.mask[..., None].float(), supersample)
+        values = {"shaded": self._shaded, "color": self._colors, "normal": self._encoded_normals, "depth": self._depth}
+        averaged = self._average_covered(values[mode](), supersample)
+        if mode == "shaded":
+            averaged[..., :3] = srgb_from_linear(averaged[..., :3])
+        return averaged[..., :1] if mode == "depth" else averaged
+
+    def _average_covered(self, values: Tensor, supersample: int) -> Tensor:
+        """(B, H, W, C + 1) mean of `values` (M, C) over the covered samples of a pixel, and the covered share."""
+        covered = torch.cat([values, torch.ones_like(values[:, :1])], 1)
+        shape = self.fragments.face_index.shape
+        samples = values.new_zeros((shape.numel(), covered.shape[1])).index_copy_(0, self.pixel, covered)
+        mean = _averaged(samples.view(*shape, -1), supersample)
+        if supersample > 1:
+            mean[..., :-1] /= mean[..., -1:].clamp(min=1e-6)
+        return mean
+
+    def _interpolate(self, values: Tensor, faces: Tensor) -> Tensor:
+        """(M, C) of vertex `values` (V, C)."""
+        picture = self.rasterizer.interpolate(values[None], self.fragments, faces)
+        return picture.view(-1, values.shape[1])[self.pixel]
+
+    def _colors(self) -> Tensor:
+        return self._interpolate(self.surface.colors, self.surface.faces)
+
+    def _encoded_normals(self) -> Tensor:
+        return self._normals() * 0.5 + 0.5
+
+    def _normals(self) -> Tensor:
+        """(M, 3) unit world normals, towards the viewer."""
+        normals = normalize(self._interpolate(self.surface.normals, self.surface.normal_faces), dim=1)
+        turned = ~_faces_viewer(self.surface, self.cameras)[self.camera, self.face]
+        return torch.where(turned[:, None], -normals, normals)
+
+    def _shaded(self) -> Tensor:
+        """(M, 3) linear light."""
+        normals = self._normals()
+        in_camera = torch.einsum("mi,mij->mj", normals, self.cameras.world_from_camera[self.camera, :3, :3])
+        exposure = self.surface.exposure
+        if exposure is not None:
+            exposure = self._interpolate(exposure[:, None], self.surface.faces)[:, 0]
+        return studio_light(in_camera, normals[:, 1], linear_from_srgb(self._colors()), exposure)
+
+    def _depth(self) -> Tensor:
+        """(M, 1) distance from the camera plane: the projection's third and fourth row, solved for -z."""
+        ndc = self.fragments.depth.flatten()[self.pixel]
+        rows = self.cameras.clip_from_camera[self.camera, 2:, 2:]
+        return ((ndc * rows[:, 1, 1] - rows[:, 0, 1]) / (ndc * rows[:, 1, 0] - rows[:, 0, 0]))[:, None]
+
+
+def _faces_viewer(surface: Surface, cameras: Camera) -> Tensor:
+    """(B, F) whether the outer side of each face is seen."""
+    # The point that projects to the clip vector (0, 0, -1, 0): the eye, or for parallel rays the way back to it.
+    eye = -torch.linalg.inv(cameras.clip_from_world)[:, :, 2]
+    towards = eye[:, None, :3] - eye[:, None, 3:] * surface.positions[surface.faces[:, 0]]
+    return (towards * area_normals(surface.positions, surface.faces)).sum(2) > 0
+
+
+def _averaged(samples: Tensor, supersample: int) -> Tensor:
+    """Mean of supersample x supersample blocks of (B, H, W, C)."""
+    if supersample == 1:
+        return samples
+    return avg_pool2d(samples.permute(0, 3, 1, 2), supersample).permute(0, 2, 3, 1).contiguous()
