@@ -95,7 +95,7 @@ class Camera:
         return -self.world_from_camera[..., :3, 2]
 
     def project(self, points: Float[Tensor, "... P 3"]) -> Float[Tensor, "... P 3"]:
-        """NDC of world `points` (batch axes broadcast); infinite or mirrored for points on or behind the camera plane."""
+        """NDC of world `points` (batch axes broadcast); mirrored behind the camera plane, infinite on it."""
         clip = homogeneous(points) @ self.clip_from_world.transpose(-1, -2)
         return clip[..., :3] / clip[..., 3:]
 

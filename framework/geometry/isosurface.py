@@ -22,7 +22,7 @@ class EmptySurface(ValueError):
 
 
 def box_corners(bounds: ArrayLike) -> Float[np.ndarray, "2 3"]:
-    """Lowest and highest corner, float64, of a box given as b (meaning [-b, b]^3), as (low, high) or as (2, 3) corners."""
+    """Lowest and highest corner (float64) of a box given as b (for [-b, b]^3), as (low, high) or as corners (2, 3)."""
     values = np.asarray(bounds, dtype=np.float64)
     if values.ndim == 0:
         values = np.stack([-values, values])

@@ -63,7 +63,7 @@ class Mesh:
         return self.vertices[self.faces]
 
     @cached_property
-    def _area_vectors(self) -> Float[np.ndarray, "F 3"]:
+    def area_vectors(self) -> Float[np.ndarray, "F 3"]:
         """Face normals scaled by face areas, in float64 because sums over many small faces follow."""
         a, b, c = np.moveaxis(self.triangles.astype(np.float64), 1, 0)
         return 0.5 * np.cross(b - a, c - a)
@@ -71,7 +71,7 @@ class Mesh:
     @property
     def face_areas(self) -> Float[np.ndarray, " F"]:
         """Area of each face, float64."""
-        return np.linalg.norm(self._area_vectors, axis=1)
+        return np.linalg.norm(self.area_vectors, axis=1)
 
     @property
     def area(self) -> float:
@@ -83,7 +83,7 @@ class Mesh:
         """Signed volume: positive for a closed mesh whose faces look outwards; meaningless for an open one."""
         # Divergence theorem with the field x/3; centring keeps the terms small for meshes far from the origin.
         centroids = self.triangles.astype(np.float64).mean(axis=1)
-        return float(((centroids - centroids.mean(axis=0)) * self._area_vectors).sum() / 3.0)
+        return float(((centroids - centroids.mean(axis=0)) * self.area_vectors).sum() / 3.0)
 
     @cached_property
     def is_watertight(self) -> bool:
@@ -94,7 +94,16 @@ class Mesh:
 
     def face_normals(self) -> Float[np.ndarray, "F 3"]:
         """Unit normals by the right-hand rule, float32; zero for faces without area."""
-        return unit_rows(self._area_vectors).astype(np.float32)
+        return unit_rows(self.area_vectors).astype(np.float32)
+
+    def welded_faces(self) -> Int[np.ndarray, "F 3"]:
+        """Faces that index the vertex positions without duplicates (in no particular order), for questions of topology.
+
+        Seams where a file doubles vertices for texture coordinates or hard edges are closed this way.
+        """
+        # Adding zero turns -0 into 0: they are one position but differ in their bytes.
+        _, index = np.unique(self.vertices + np.float32(0.0), axis=0, return_inverse=True)
+        return index.reshape(-1)[self.faces].astype(np.int64)
 
     def transformed(self, matrix: ArrayLike) -> Mesh:
         """The mesh under the affine `matrix` (4, 4) on column vectors; a mirroring one also flips the faces."""
@@ -138,6 +147,33 @@ def concatenate(meshes: Sequence[Mesh]) -> Mesh:
         vertex_colors=np.concatenate([_rgba(mesh) for mesh in meshes]) if colored else None,
         vertex_normals=np.concatenate(normals) if len(normals) == len(meshes) else None,
     )
+
+
+def smooth_normals(mesh: Mesh) -> Float[np.ndarray, "V 3"]:
+    """Unit vertex normals, float32: the area-weighted mean of the faces around each position, zero where there is none.
+
+    Vertices at the same position share their normal, so seams do not show.
+    """
+    faces = mesh.welded_faces()
+    size = len(mesh.vertices)
+    sums = [np.bincount(faces.reshape(-1), np.repeat(column, 3), size) for column in mesh.area_vectors.T]
+    normals = np.zeros((size, 3), dtype=np.float32)
+    normals[mesh.faces.reshape(-1)] = unit_rows(np.stack(sums, axis=1))[faces.reshape(-1)]
+    return normals
+
+
+def normalize(mesh: Mesh, half_extent: float = 0.9) -> tuple[Mesh, float, Float[np.ndarray, " 3"]]:
+    """Move the centre of the mesh's box to the origin and scale its longest side to 2 * `half_extent`.
+
+    Returns (mesh, scale, offset) with new = old * scale + offset. MeshError when the box is a point.
+    """
+    low, high = mesh.bounds.astype(np.float64)
+    longest = float((high - low).max())
+    if longest <= 0.0:
+        raise MeshError("normalize: all vertices lie at one point, the mesh has no size")
+    scale = 2.0 * half_extent / longest
+    offset = -0.5 * (low + high) * scale
+    return replace(mesh, vertices=mesh.vertices * scale + offset), scale, offset
 
 
 def unit_rows(vectors: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:

@@ -1,0 +1,27 @@
+"""Connected parts of a mesh."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Int
+
+from framework.geometry.mesh import Mesh
+
+
+def component_labels(mesh: Mesh) -> Int[np.ndarray, " F"]:
+    """The part number of each face, from 0; faces belong together when they share a vertex position."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    faces = mesh.welded_faces()
+    starts, ends = faces[:, [0, 1]].reshape(-1), faces[:, [1, 2]].reshape(-1)
+    size = len(mesh.vertices)
+    links = coo_array((np.ones(len(starts), dtype=np.int8), (starts, ends)), shape=(size, size))
+    vertex_labels = connected_components(links, directed=False)[1]
+    return np.unique(vertex_labels[faces[:, 0]], return_inverse=True)[1]
+
+
+def largest_component(mesh: Mesh) -> Mesh:
+    """The part with the most faces (the first of equals), colours and normals kept."""
+    labels = component_labels(mesh)
+    return mesh.subset(labels == np.bincount(labels).argmax())
