@@ -1,0 +1,127 @@
+"""Checkpoints of a training: the last one, the best one, and how they are written and read.
+
+`last.ckpt` is always written between two optimiser steps, so continuing from it repeats nothing and skips nothing.
+Files hold tensors and plain data only and are read with `weights_only`.
+"""
+
+import json
+import math
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.plugins import CheckpointIO
+from torch import Tensor
+
+from framework.artifacts.atomic import atomic_file, write_json
+from framework.trainers.ema import CHECKPOINT_KEY
+
+LAST = "last.ckpt"
+BEST = "best.ckpt"
+BEST_RECORD = "best.json"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is missing or can't be read."""
+
+
+class AtomicCheckpointIO(CheckpointIO):
+    """Writes checkpoints whole or not at all, and never unpickles code when it reads them."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Write `checkpoint` beside `path` and rename it."""
+        with atomic_file(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read tensors and plain data; CheckpointError when the file is missing or damaged."""
+        return read_checkpoint(Path(path))
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Delete the file if it is there."""
+        Path(path).unlink(missing_ok=True)
+
+
+class KeepCheckpoints(Checkpoint):
+    """Writes `last.ckpt` every `interval` steps and at the end, and `best.ckpt` when the monitored metric improves.
+
+    `keep_interval` > 0 keeps `step_<n>.ckpt` files as well.
+    """
+
+    def __init__(
+        self, folder: Path, interval: int, monitor: str, mode: Literal["min", "max"], keep_interval: int = 0
+    ) -> None:
+        self.folder = folder
+        self.interval = interval
+        self.keep_interval = keep_interval
+        self.monitor = monitor
+        self.mode = mode
+        self._last_step = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Count from the step that the training continues at."""
+        self._last_step = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save when an interval is full, and when no step follows this one."""
+        step = trainer.global_step
+        if step == self._last_step:
+            return
+        if _reached(step, self._last_step, self.keep_interval):
+            trainer.save_checkpoint(self.folder / f"step_{step:06d}.ckpt")
+        if step >= trainer.max_steps > 0:
+            trainer.should_stop = True  # Lightning validates after the last step only when it is told to stop.
+        if trainer.should_stop or _reached(step, self._last_step, self.interval):
+            trainer.save_checkpoint(self.folder / LAST)
+        self._last_step = step
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save when the validation was better than all before."""
+        metric = trainer.callback_metrics.get(self.monitor)
+        if trainer.sanity_checking or trainer.state.fn != "fit" or metric is None:
+            return
+        value = float(metric)
+        record = read_best(self.folder)
+        sign = 1 if self.mode == "max" else -1
+        better = math.isfinite(value) and (record is None or sign * value > sign * record["value"])
+        if trainer.strategy.broadcast(better):
+            trainer.save_checkpoint(self.folder / BEST)
+            if trainer.is_global_zero:
+                record = {"step": trainer.global_step, "metric": self.monitor, "value": value}
+                write_json(self.folder / BEST_RECORD, record)
+
+
+def read_best(folder: Path) -> dict[str, Any] | None:
+    """Return step, metric and value of `best.ckpt` in a checkpoint folder, or None when there is none yet."""
+    path = folder / BEST_RECORD
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Return a checkpoint as plain data and CPU tensors; CheckpointError when it is missing or damaged."""
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint at {path}. The run may have ended before its first one was written")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, OSError, EOFError, UnpicklingError) as error:
+        raise CheckpointError(f"{path} can't be read ({error}). Continue from another checkpoint") from error
+
+
+def checkpoint_weights(checkpoint: dict[str, Any], *, averaged: bool = True) -> dict[str, Tensor]:
+    """Return the state of a checkpoint, with averaged values for the trainable weights where it has them."""
+    state = dict(checkpoint["state_dict"])
+    if averaged and CHECKPOINT_KEY in checkpoint:
+        state.update(checkpoint[CHECKPOINT_KEY]["shadow"])
+    return state
+
+
+def _reached(step: int, before: int, interval: int) -> bool:
+    """Whether a multiple of `interval` lies in (before, step]; a step may count several optimisers."""
+    return interval > 0 and step // interval > before // interval

@@ -1,0 +1,62 @@
+"""Options of the trainer and its loggers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(kw_only=True)
+class TrainerConfig:
+    """How long, where and how precisely a system is trained, and what is kept on the way."""
+
+    max_steps: int = 100_000
+    """Optimiser steps after which the training is finished."""
+    max_time: str | None = None
+    """Wall-clock limit of this leg as `HH:MM:SS` or `D:HH:MM:SS`: it stops cleanly and `run=<id>` continues."""
+    devices: int = 1
+    """Devices (or CPU processes) per machine; -1 takes all."""
+    num_nodes: int = 1
+    """Machines."""
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto"
+    """How several devices share the work; on the CPU `ddp` uses gloo."""
+    precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
+    """Numbers in forward and backward passes; the weights themselves stay float32."""
+    accumulate: int = 1
+    """Batches whose gradients make one optimiser step."""
+    gradient_clip: float = 0.0
+    """Largest norm of the gradient; 0 does not clip."""
+    val_interval: int = 1000
+    """Optimiser steps between validations; 0 never validates."""
+    val_batches: int | None = None
+    """Batches per validation; by default all."""
+    checkpoint_interval: int = 1000
+    """Optimiser steps between writes of `last.ckpt`."""
+    keep_interval: int = 0
+    """Keep a checkpoint of its own every so many steps; 0 keeps only the best and the last."""
+    log_interval: int = 10
+    """Optimiser steps between rows of training metrics, and between progress lines when there is no terminal."""
+    image_interval: int = 1
+    """Write the system's pictures at every so many validations; 0 never."""
+    ema_decay: float = 0.0
+    """Decay of the running average of the weights, used for validation and saved weights; 0 keeps none."""
+    ema_warmup: bool = True
+    """Average over fewer steps in the beginning: the decay is at most (1 + n) / (10 + n) after n steps."""
+    weights: Literal["best", "last"] = "best"
+    """Which checkpoint the run's `weights` folder is written from."""
+    deterministic: bool = False
+    """Use only algorithms that give the same result every time: slower on a GPU."""
+    matmul_precision: Literal["highest", "high", "medium"] = "high"
+    """Float32 matrix products on a GPU: `high` allows TF32."""
+
+
+@dataclass(kw_only=True)
+class LoggerConfig:
+    """Where metrics go. `metrics.csv` in the run folder is written unless it is taken from the list."""
+
+    kinds: list[Literal["csv", "tensorboard", "wandb"]] = field(default_factory=lambda: ["csv"])
+    """Any of `csv`, `tensorboard`, `wandb`."""
+    project: str = "atelier3d"
+    """Project name for wandb."""
+    offline: bool = False
+    """Let wandb write to the run folder only; `wandb sync` uploads it later."""

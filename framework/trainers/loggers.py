@@ -1,0 +1,125 @@
+"""Where metrics go: one CSV file per run, and tensorboard or wandb if asked for."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from framework import optional
+from framework.artifacts.atomic import atomic_file
+from framework.trainers.config import LoggerConfig
+
+METRICS_FILE = "metrics.csv"
+
+
+class CsvMetrics(Logger):
+    """`metrics.csv`: a header, then one row per logged step. The column `step` counts finished optimiser steps.
+
+    A row waits for the next step, so that training and validation metrics of a step share it. New columns rewrite the
+    file; a continued run drops the rows behind its checkpoint and goes on in the same file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self._columns: list[str] = []
+        self._row: dict[str, Any] = {}
+
+    @property
+    def name(self) -> str:
+        """Kind of this logger."""
+        return "csv"
+
+    @property
+    def version(self) -> str:
+        """There is one file per run."""
+        return ""
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the options are in `config.yaml` beside the metrics."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Add values to the row of this step; the row before it is written."""
+        # Lightning counts from the step before the one that was just finished.
+        count = (step or 0) + 1
+        if self._row and self._row["step"] != count:
+            self._write_row()
+        self._row |= {"step": count} | {key: value for key, value in metrics.items() if key != "epoch"}
+
+    @rank_zero_only
+    def rewind(self, step: int) -> None:
+        """Drop the rows after `step`: the run continues from a checkpoint made there."""
+        if self.path.is_file():
+            self._columns, rows = read_metrics(self.path)
+            self._rewrite([row for row in rows if float(row["step"]) <= step])
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Write the last row."""
+        self._write_row()
+
+    def _write_row(self) -> None:
+        if not self._row:
+            return
+        new = sorted(key for key in self._row if key not in self._columns)
+        if new or not self.path.is_file():
+            rows = read_metrics(self.path)[1] if self.path.is_file() else []
+            self._columns = ["step", *sorted({*self._columns, *new} - {"step"})]
+            self._rewrite(rows)
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, self._columns, restval="").writerow(self._row)
+        self._row = {}
+
+    def _rewrite(self, rows: list[dict[str, str]]) -> None:
+        with atomic_file(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, self._columns, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+class RewindMetrics(pl.Callback):
+    """Drops the metrics after the checkpoint that a training continues from."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The step is known only after the checkpoint was read."""
+        for logger in trainer.loggers:
+            if isinstance(logger, CsvMetrics):
+                logger.rewind(trainer.global_step)
+
+
+def read_metrics(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Return columns and rows of a `metrics.csv`; cells of metrics that were not logged at a step are empty."""
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        # A process that was killed can leave a last row without all of its cells.
+        rows = [row for row in reader if None not in row.values()]
+        return list(reader.fieldnames or ["step"]), rows
+
+
+def build_loggers(config: LoggerConfig, folder: Path) -> list[Logger]:
+    """Return the loggers of a run that write into `folder`; MissingExtra when a package is not installed."""
+    makers = {"csv": _csv, "tensorboard": _tensorboard, "wandb": _wandb}
+    return [makers[kind](config, folder) for kind in dict.fromkeys(config.kinds)]
+
+
+def _csv(config: LoggerConfig, folder: Path) -> Logger:
+    return CsvMetrics(folder / METRICS_FILE)
+
+
+def _tensorboard(config: LoggerConfig, folder: Path) -> Logger:
+    optional.require("tensorboard", "log")
+    return TensorBoardLogger(save_dir=folder, name="tensorboard", version="")
+
+
+def _wandb(config: LoggerConfig, folder: Path) -> Logger:
+    """The run keeps its id, so that a continued training goes on in the same curves."""
+    optional.require("wandb", "log", "init")
+    name = folder.name
+    return WandbLogger(
+        project=config.project, name=name, id=name, save_dir=folder, offline=config.offline, resume="allow"
+    )

@@ -1,0 +1,1 @@
+"""Systems as folders of JSON and safetensors, and where to find them."""

@@ -1,0 +1,152 @@
+"""A system's weights as a folder: `config.json`, `model.safetensors` and a model card `README.md`.
+
+The JSON names the system and holds its whole config, so the folder alone is enough to build the network again.
+Nothing in it can import or run code.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from framework.artifacts.atomic import atomic_folder, write_json
+from framework.weights.card import model_card
+
+SCHEMA = 1
+CONFIG_FILE = "config.json"
+TENSOR_FILE = "model.safetensors"
+CARD_FILE = "README.md"
+
+
+class WeightsError(ValueError):
+    """Weights are missing, damaged, or made for something else."""
+
+
+@dataclass(frozen=True)
+class SavedWeights:
+    """The content of a weights folder."""
+
+    name: str
+    """Registry name of the system."""
+    config: dict[str, Any]
+    """The system's config as plain data."""
+    tensors: dict[str, Tensor]
+    """State, on the CPU; floating-point values are float32 again if they were stored in half precision."""
+    facts: dict[str, Any]
+    """Where the weights came from: run, step, metrics."""
+
+
+def save_weights(
+    folder: Path,
+    name: str,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    *,
+    half: bool = False,
+    facts: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write the folder, whole or not at all, and return it. A folder that is there already is replaced.
+
+    `half` stores floating-point tensors as float16. Raises WeightsError when `folder` holds anything but weights.
+    """
+    refuse_foreign_folder(folder)
+    stored = {key: _storable(value, half) for key, value in tensors.items()}
+    description: dict[str, Any] = {"schema": SCHEMA, "system": name, "config": dict(config), "facts": dict(facts or {})}
+    with atomic_folder(folder) as temporary:
+        safetensors.torch.save_file(stored, temporary / TENSOR_FILE, metadata={"format": "pt"})
+        write_json(temporary / CONFIG_FILE, description)
+        card = model_card(name, description["config"], description["facts"], sum(t.numel() for t in stored.values()))
+        (temporary / CARD_FILE).write_text(card, encoding="utf-8")
+    return folder
+
+
+def load_weights(folder: Path) -> SavedWeights:
+    """Read a weights folder; WeightsError says which file is missing or damaged."""
+    description = read_description(folder)
+    path = folder / TENSOR_FILE
+    if not path.is_file():
+        raise WeightsError(f"{folder} has no {TENSOR_FILE}. Export the weights again or download the whole folder")
+    try:
+        stored = safetensors.torch.load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} can't be read ({error}). Export or download it again") from error
+    tensors = {key: value.float() if value.dtype == torch.float16 else value for key, value in stored.items()}
+    return SavedWeights(description["system"], description["config"], tensors, description.get("facts", {}))
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """Return the checked content of `config.json`: keys `schema`, `system`, `config`, `facts`."""
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise WeightsError(f"{folder} has no {CONFIG_FILE}, so it is no weights folder. {HOW_TO_EXPORT}")
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WeightsError(f"{path} is no valid JSON ({error}). Export or download it again") from error
+    if not isinstance(description, dict) or not {"schema", "system", "config"} <= description.keys():
+        raise WeightsError(f"{path} lacks schema, system or config: this project did not write it. {HOW_TO_EXPORT}")
+    if description["schema"] > SCHEMA:
+        raise WeightsError(f"{path} has schema {description['schema']}, this version reads up to {SCHEMA}: update it")
+    return description
+
+
+HOW_TO_EXPORT = "Make one: python launch.py export run=<id> format=weights output=<folder>"
+
+
+def check_tensors(expected: Mapping[str, tuple[int, ...]], given: Mapping[str, Tensor], where: str) -> None:
+    """Raise WeightsError, listing the first few, unless `given` has exactly the keys and shapes of `expected`."""
+    missing = [key for key in expected if key not in given]
+    unexpected = [key for key in given if key not in expected]
+    wrong = [
+        f"{key} is {tuple(given[key].shape)}, expected {shape}"
+        for key, shape in expected.items()
+        if key in given and tuple(given[key].shape) != shape
+    ]
+    problems = [
+        _problem("missing", missing),
+        _problem("unexpected", unexpected),
+        _problem("of the wrong shape", wrong),
+    ]
+    if any(problems):
+        raise WeightsError(
+            f"{where}: the weights don't fit the network: {'; '.join(filter(None, problems))}. They were made with "
+            "another config or version: load them with the config saved beside them, or export them again"
+        )
+
+
+def tensor_hash(folder: Path) -> str:
+    """Return the SHA-256 of the tensor file, as written into manifests."""
+    with (folder / TENSOR_FILE).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def refuse_foreign_folder(folder: Path) -> None:
+    """Raise WeightsError when `folder` is a file, or holds something else than weights that would be lost."""
+    if folder.exists() and not folder.is_dir():
+        raise WeightsError(f"output={folder} is a file. Give a folder")
+    known = {CONFIG_FILE, TENSOR_FILE, CARD_FILE}
+    foreign = sorted(path.name for path in folder.iterdir() if path.name not in known) if folder.is_dir() else []
+    if foreign:
+        raise WeightsError(f"{folder} holds other files ({', '.join(foreign[:3])}). Give a new or empty folder")
+
+
+def _problem(kind: str, keys: list[str]) -> str:
+    if not keys:
+        return ""
+    more = f" and {len(keys) - 4} more" if len(keys) > 4 else ""
+    return f"{len(keys)} {kind} ({', '.join(keys[:4])}{more})"
+
+
+def _storable(value: Tensor, half: bool) -> Tensor:
+    """A contiguous copy of its own: safetensors refuses tensors that share memory."""
+    value = value.detach().cpu()
+    if half and value.is_floating_point():
+        value = value.half()
+    return value.clone().contiguous()
