@@ -1,6 +1,6 @@
 """Names -> where their code and their options are, as strings: looking a name up imports nothing heavy.
 
-A *kind* (`system`, `stage`, `data`, `renderer`, `task`) maps names to entries. The framework's own entries are a literal
+A *kind* (`system`, `stage`, `data`, `renderer`, `task`) maps names to entries. The framework's own are a literal
 table; a method's come from `SPEC` in `methods/<name>/__init__.py` as `<name>/<key>`; other installed packages bring
 methods by an entry point in the group `atelier3d.methods` that names such a `SPEC`. The folder of methods is listed,
 and a method is imported only when one of its names, or the list of all names, is asked for.

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from framework import registry
+from framework.config.choice import Choice
 from framework.config.errors import ConfigError, join
-from framework.config.registered import Choice, Registered
+from framework.config.registered import Registered
 
 T = TypeVar("T")
 

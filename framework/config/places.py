@@ -1,4 +1,4 @@
-"""Where the files that come with this package are: in the checkout if there is one, else inside the installed package."""
+"""Where the files that come with this package are: in the checkout if there is one, else in the installed package."""
 
 from pathlib import Path
 

@@ -18,7 +18,8 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from framework.artifacts.atomic import write_text
 from framework.trainers.checkpoints import LAST
-from framework.weights.resolve import OUTPUTS, RUN_WEIGHTS, find_run
+from framework.weights.resolve import RUN_WEIGHTS
+from framework.weights.runs import OUTPUTS, find_run
 
 RUN_ID_VARIABLE = "ATELIER_RUN_ID"
 CONFIG_FILE = "config.yaml"

@@ -1,19 +1,14 @@
 """From what a user gives for weights (a run id, a folder, a hub id) to a local folder."""
 
-import difflib
 import re
 from pathlib import Path
 
+from framework.config.places import shipped
 from framework.weights.folder import CONFIG_FILE, HOW_TO_EXPORT, WeightsError
+from framework.weights.runs import RunNotFound, find_run
 
-OUTPUTS = Path("outputs")
 RUN_WEIGHTS = "weights"
-_REPOSITORY = Path(__file__).resolve().parents[2]
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
-
-
-class RunNotFound(ValueError):
-    """No run has this id."""
 
 
 def resolve(source: str | Path) -> Path:
@@ -25,7 +20,7 @@ def resolve(source: str | Path) -> Path:
     text = str(source).strip()
     if not text:
         raise WeightsError(f"no weights are given. Give a run id, a folder or a hub id. {HOW_TO_EXPORT}")
-    for folder in (Path(text).expanduser(), _REPOSITORY / text):
+    for folder in (Path(text).expanduser(), shipped(text)):
         if folder.exists():
             return _weights_in(folder)
     if "/" not in text:
@@ -36,22 +31,6 @@ def resolve(source: str | Path) -> Path:
     if _HUB_ID.fullmatch(text) and not text.startswith("ckpts/"):
         return _download(text)
     raise WeightsError(f"weights '{text}': no such folder in {Path.cwd()}. {HOW_TO_EXPORT}")
-
-
-def find_run(run: str, outputs: Path = OUTPUTS) -> Path:
-    """Return the folder of a run, given its id (looked up in `outputs/*/`) or its path.
-
-    Raises RunNotFound with the nearest ids.
-    """
-    path = Path(run).expanduser()
-    if (path / "config.yaml").is_file():
-        return path
-    ids = {folder.name: folder for folder in sorted(outputs.glob("*/*")) if (folder / "config.yaml").is_file()}
-    if run in ids:
-        return ids[run]
-    near = difflib.get_close_matches(run, ids, n=3, cutoff=0.4) or sorted(ids)[-3:]
-    hint = f"Nearest: {', '.join(near)}" if near else "There are no runs yet"
-    raise RunNotFound(f"no run '{run}' in {outputs}/. {hint}. Give an id or the path of a run folder")
 
 
 def _weights_in(folder: Path) -> Path:

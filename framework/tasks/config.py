@@ -1,0 +1,180 @@
+"""Options of the verbs, one dataclass each. Imports no torch, so that a wrong option is reported before torch loads."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from framework import registry
+from framework.config.choice import Choice
+from framework.config.errors import ConfigError
+from framework.config.registered import Registered
+from framework.pipeline.config import MethodConfig
+from framework.trainers.config import LoggerConfig, TrainerConfig
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+def _torch_renderer() -> Choice:
+    return Choice("torch", registry.config_class("renderer", "torch")())
+
+
+def _require_choice(value: Choice | None, group: str, verb: str) -> None:
+    """ConfigError that lists what can be chosen, when nothing was."""
+    if value is None:
+        known = ", ".join(registry.names(group))
+        raise ConfigError("", f"{group} is missing. Give it: launch.py {verb} {group}=<name> ({known}), or run=<id>.")
+
+
+@dataclass(kw_only=True)
+class TrainOptions:
+    """Train a system, from the start or (`run=<id>`) from where a training stopped."""
+
+    system: Annotated[Any, Registered("system")] = None
+    """What is trained: `system=<method>/<system>`, then `system.<option>=...`."""
+    data: Annotated[Any, Registered("data")] = None
+    """What it is trained on: `data=<name>`, then `data.<option>=...`."""
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    """How long, where and how precisely: `trainer=cpu`, `gpu` or `ddp`, then `trainer.<option>=...`."""
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    """Where metrics go: `logger=csv`, `tensorboard` or `wandb`."""
+    run: str | None = None
+    """Continue this run (its id or folder) with its saved options; options given beside it win."""
+    output: str | None = None
+    """Folder of the run in place of `outputs/<method>/<run id>`."""
+    seed: int = 0
+    """Seed of everything random."""
+    device: Device = "auto"
+    """Where networks run; `auto` takes a GPU if there is one."""
+
+    def __post_init__(self) -> None:
+        _require_choice(self.system, "system", "train")
+        _require_choice(self.data, "data", "train")
+
+
+@dataclass(kw_only=True)
+class EvaluateOptions:
+    """Compute the validation or test metrics of a trained system."""
+
+    run: str | None = None
+    """The run (its id or folder) whose options and weights are taken; options given beside it win."""
+    system: Annotated[Any, Registered("system")] = None
+    """What is evaluated, as in `train`; by default the run's."""
+    data: Annotated[Any, Registered("data")] = None
+    """What it is evaluated on, as in `train`; by default the run's."""
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    """Precision and number of batches, as in `train`."""
+    seed: int = 0
+    """Seed of everything random."""
+    device: Device = "auto"
+    """Where networks run; `auto` takes a GPU if there is one."""
+
+    def __post_init__(self) -> None:
+        if self.run is None:
+            raise ConfigError("", "run is missing. Give it: run=<id or folder of a training run>.")
+        _require_choice(self.system, "system", "validate")
+        _require_choice(self.data, "data", "validate")
+
+
+@dataclass(kw_only=True)
+class InputOptions:
+    """What a prediction starts from. `input=<path>` is short for `input.path=<path>`."""
+
+    path: str | None = None
+    """A picture, or a folder of pictures: one case each."""
+    front: str | None = None
+    """The front view, when views are given one by one."""
+    right: str | None = None
+    """The view from the object's +X side."""
+    back: str | None = None
+    """The view from behind."""
+    left: str | None = None
+    """The view from the object's -X side."""
+
+
+@dataclass(kw_only=True)
+class PredictOptions:
+    """Run a method on pictures: one case with its files for each."""
+
+    method: MethodConfig | None = None
+    """Which pipeline with which weights: `method=<name>/<preset>`; a stage's options are `method.stages.<stage>.*`."""
+    input: InputOptions = field(default_factory=InputOptions)
+    """What to start from: `input=<picture or folder>`."""
+    output: str | None = None
+    """Folder in place of `outputs/<method>/<run id>`; cases finished there are skipped."""
+    run: str | None = None
+    """Run this prediction (its id or folder) again, with its saved options; options given beside it win."""
+    stages: str | None = None
+    """Part of the pipeline: `<stage>..` from a stage on, `..<stage>` up to one, or `<stage>` alone."""
+    count: int = 1
+    """Results per input, each with its own seed."""
+    seed: int = 0
+    """Seed of everything random."""
+    device: Device = "auto"
+    """Where networks run; `auto` takes a GPU if there is one."""
+    renderer: Annotated[Any, Registered("renderer")] = field(default_factory=_torch_renderer)
+    """What draws: `renderer=<name>`."""
+    weights: dict[str, str] = field(default_factory=dict)
+    """Weights in place of the method's: `weights.<system>=<run id, folder or hub id>`."""
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ConfigError("count", f"is {self.count}, expected at least 1.")
+        if self.method is None:
+            raise ConfigError("", "method is missing. Give it: method=<name>. All: launch.py list methods")
+        given = (self.input.path, self.input.front, self.input.right, self.input.back, self.input.left)
+        if self.run is None and not any(given):
+            raise ConfigError("", "input is missing. Give it: launch.py predict method=... input=<image or folder>")
+
+
+@dataclass(kw_only=True)
+class PrepareOptions:
+    """Make a data set that training reads, from your own files or from a seed."""
+
+    data: Annotated[Any, Registered("data")] = None
+    """Which kind of set: `data=<name>`, then `data.<option>=...`."""
+    source: str | None = None
+    """Folder or file to start from."""
+    output: str | None = None
+    """Where the set is written."""
+    seed: int = 0
+    """Seed of everything random."""
+    device: Device = "auto"
+    """Where heavy steps run."""
+
+    def __post_init__(self) -> None:
+        if self.data is None:
+            raise ConfigError("", f"data is missing. Give it: data=<one of {', '.join(registry.names('data'))}>.")
+        if not self.output:
+            raise ConfigError("", "output is missing. Give it: launch.py prepare ... output=<folder>")
+
+
+@dataclass(kw_only=True)
+class ExportOptions:
+    """Write something to pass on from a run: its weights, or its results in another format."""
+
+    run: str | None = None
+    """Id or folder of the run."""
+    format: Literal["weights", "glb", "obj", "ply", "stl"] = "weights"
+    """`weights`: a folder of JSON and safetensors; a mesh format: the meshes of a prediction."""
+    output: str | None = None
+    """Folder that is written; by default `export` inside the run's folder."""
+
+    def __post_init__(self) -> None:
+        if not self.run:
+            raise ConfigError("", "run is missing. Give it: launch.py export run=<id> format=... output=<folder>")
+
+
+@dataclass(kw_only=True)
+class ListOptions:
+    """Show what can be named: `list methods "std*"`."""
+
+    what: Literal["methods", "systems", "stages", "data", "renderers", "experiments"] = field(
+        default="methods", metadata={"positional": True}
+    )
+    """What to list."""
+    pattern: str = field(default="*", metadata={"positional": True})
+    """Only names like this; `*` stands for anything."""
+
+
+@dataclass(kw_only=True)
+class DoctorOptions:
+    """Show what this machine has: Python, packages per extra, cores, memory, disk, GPU, renderers."""
