@@ -1,0 +1,117 @@
+"""Vertex colours of a loaded trimesh geometry, whatever way the file stores its colours.
+
+| the file has | colour of a vertex |
+| --- | --- |
+| vertex colours | those (glTF: converted from linear light) |
+| face colours | those; a vertex between faces of different colours is doubled |
+| a texture | the picture at the vertex's UV, bilinear and repeating, times the material's and the vertex's colour |
+| a material without a texture | the material's colour |
+
+Legend: V vertices, F faces.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from framework.export.color import linear_from_srgb, srgb_from_linear
+
+PLAIN_DIFFUSE = (102, 102, 102, 255)  # what trimesh reports for an OBJ without a material
+
+
+class ColoredFaces(NamedTuple):
+    """Which old vertex each new vertex is, faces over the new ones, and their colours."""
+
+    vertex_index: Int[np.ndarray, " V"]
+    faces: Int[np.ndarray, "F 3"]
+    colors: Float[np.ndarray, "V 4"] | None
+
+
+def colored_faces(geometry: Any, linear: bool) -> ColoredFaces:
+    """The colours of a `trimesh.Trimesh`, RGBA in [0, 1] as displayed, or None if its file has none.
+
+    `linear` says that the file's vertex colours are linear light, as glTF's are.
+    """
+    visual, faces = geometry.visual, np.asarray(geometry.faces, dtype=np.int64)
+    everyone = np.arange(len(geometry.vertices))
+    if not visual.defined:
+        return ColoredFaces(everyone, faces, None)
+    if visual.kind == "face":
+        return _split_by_color(faces, np.asarray(visual.face_colors))
+    if visual.kind == "vertex":
+        colors = unit_range(visual.vertex_colors)
+        return ColoredFaces(everyone, faces, _displayed(colors) if linear else colors)
+    return ColoredFaces(everyone, faces, _material_colors(visual, len(everyone)))
+
+
+def unit_range(colors: np.ndarray) -> Float[np.ndarray, "N 4"]:
+    """RGB or RGBA rows of integers (full scale) or floats as RGBA floats in [0, 1]."""
+    values = np.atleast_2d(np.asarray(colors))
+    scale = np.iinfo(values.dtype).max if np.issubdtype(values.dtype, np.integer) else 1.0
+    rgba = np.ones((len(values), 4), dtype=np.float64)
+    rgba[:, : values.shape[1]] = values / scale
+    return rgba.clip(0.0, 1.0)
+
+
+def _split_by_color(faces: Int[np.ndarray, "F 3"], face_colors: np.ndarray) -> ColoredFaces:
+    """One vertex per pair of old vertex and colour."""
+    colors, color_index = np.unique(face_colors, axis=0, return_inverse=True)
+    pairs = faces * len(colors) + color_index.reshape(-1, 1)
+    used, new_faces = np.unique(pairs, return_inverse=True)
+    return ColoredFaces(used // len(colors), new_faces.reshape(-1, 3), unit_range(colors)[used % len(colors)])
+
+
+def _material_colors(visual: Any, count: int) -> Float[np.ndarray, "V 4"] | None:
+    """Texture times material times vertex colour; the products are taken in linear light."""
+    material = visual.material
+    picture = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
+    tints = [_material_tint(material, picture is not None), _gltf_vertex_colors(visual, count)]
+    factors = [tint for tint in tints if tint is not None]
+    if picture is not None and visual.uv is not None and len(visual.uv) == count:
+        sampled = sample_texture(np.asarray(picture.convert("RGBA"), dtype=np.float64) / 255.0, np.asarray(visual.uv))
+        factors.append(_linear(sampled))
+    if not factors:
+        return None
+    product = np.prod(np.stack([np.broadcast_to(factor, (count, 4)) for factor in factors]), axis=0)
+    return _displayed(product)
+
+
+def _material_tint(material: Any, textured: bool) -> Float[np.ndarray, "1 4"] | None:
+    """The material's linear colour, or None where it changes nothing."""
+    factor = getattr(material, "baseColorFactor", None)
+    if factor is not None:
+        tint = unit_range(factor)
+        return None if (tint == 1.0).all() else tint
+    diffuse = getattr(material, "diffuse", None)
+    if textured or diffuse is None or tuple(diffuse) == PLAIN_DIFFUSE:  # OBJ: a texture replaces the diffuse colour
+        return None
+    return _linear(unit_range(diffuse))
+
+
+def _gltf_vertex_colors(visual: Any, count: int) -> Float[np.ndarray, "V 4"] | None:
+    colors = visual.vertex_attributes.get("color")
+    return None if colors is None or len(colors) != count else unit_range(colors)
+
+
+def sample_texture(picture: Float[np.ndarray, "H W 4"], uv: Float[np.ndarray, "V 2"]) -> Float[np.ndarray, "V 4"]:
+    """Bilinear samples; u to the right, v up from the bottom row, both repeating outside [0, 1]."""
+    height, width = picture.shape[:2]
+    x = np.nan_to_num(uv[:, 0]) * width - 0.5
+    y = (1.0 - np.nan_to_num(uv[:, 1])) * height - 0.5
+    left, top = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
+    right_part, bottom_part = (x - left)[:, None], (y - top)[:, None]
+    columns, rows = ((left % width, (left + 1) % width), (top % height, (top + 1) % height))
+    upper = picture[rows[0], columns[0]] * (1.0 - right_part) + picture[rows[0], columns[1]] * right_part
+    lower = picture[rows[1], columns[0]] * (1.0 - right_part) + picture[rows[1], columns[1]] * right_part
+    return upper * (1.0 - bottom_part) + lower * bottom_part
+
+
+def _linear(rgba: Float[np.ndarray, "V 4"]) -> Float[np.ndarray, "V 4"]:
+    return np.concatenate([linear_from_srgb(rgba[:, :3]), rgba[:, 3:]], axis=1)
+
+
+def _displayed(rgba: Float[np.ndarray, "V 4"]) -> Float[np.ndarray, "V 4"]:
+    return np.concatenate([srgb_from_linear(rgba[:, :3]), rgba[:, 3:]], axis=1)

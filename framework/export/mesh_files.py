@@ -1,0 +1,146 @@
+"""Meshes as GLB, OBJ, PLY and STL files, written whole or not at all and read with errors that name the file.
+
+| suffix | written | read |
+| --- | --- | --- |
+| .glb | positions, normals, colours (float) | scenes with transforms, colours, textures baked to vertices; also .gltf |
+| .obj | text; positions, normals, RGB in 8 bits | the same, materials and textures |
+| .ply | binary; positions, normals, RGBA in 8 bits | the same |
+| .stl | binary; positions only | the same |
+
+All keep our frame: +Y up, front +Z. Normals of files are not read: compute them with `mesh.smooth_normals`.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from framework.artifacts.atomic import atomic_file
+from framework.export.glb import glb_bytes
+from framework.export.mesh_colors import colored_faces
+from framework.geometry.mesh import Mesh, MeshError, concatenate
+
+WRITTEN = (".glb", ".obj", ".ply", ".stl")
+READ = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")
+MAX_BYTES = 512 * 2**20
+FAR_AWAY = 1e5  # distance from the origin in sizes of the mesh from which float32 positions lose the shape
+
+# What trimesh's readers raise for damaged files: they index and unpack what the bytes say.
+_READ_ERRORS = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+    OSError,
+    EOFError,
+    MemoryError,
+    struct.error,
+    json.JSONDecodeError,
+)
+
+
+def save_mesh(mesh: Mesh, path: Path | str) -> Path:
+    """Write `mesh` in the format of the suffix, making folders as needed, and return the path.
+
+    MeshError for an unknown suffix, OSError when the disk refuses; then nothing is left behind.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in WRITTEN:
+        raise MeshError(f"{path}: can't write '{suffix}'. Use one of {' '.join(WRITTEN)}")
+    content = glb_bytes(mesh, name=path.stem) if suffix == ".glb" else _trimesh_bytes(mesh, path)
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(content)
+    return path
+
+
+def load_mesh(path: Path | str, max_bytes: int = MAX_BYTES) -> Mesh:
+    """Read a mesh file: all parts of a scene in place, merged, with vertex colours if the file has any colours.
+
+    MeshError, naming the file and what to do, for a file that is missing, unreadable, empty, larger than `max_bytes` or
+    damaged, and for a mesh without faces, with NaN, without size, or too far from the origin for single precision.
+    """
+    path = Path(path)
+    _check_file(path, max_bytes)
+    linear = path.suffix.lower() in (".glb", ".gltf")
+    parts = [_placed_part(geometry, matrix, linear) for geometry, matrix in _geometries(path)]
+    parts = [part for part in parts if len(part[1])]
+    if not parts:
+        raise MeshError(f"{path}: no triangles found. The file is empty, cut off, or holds only points or lines")
+    try:
+        _check_span(np.concatenate([vertices for vertices, _, _ in parts]))
+        return concatenate([Mesh(*part) for part in parts])
+    except MeshError as error:
+        raise MeshError(f"{path}: {error}") from error
+
+
+def _check_file(path: Path, max_bytes: int) -> None:
+    if path.suffix.lower() not in READ:
+        raise MeshError(f"{path}: can't read '{path.suffix}'. Expected one of {' '.join(READ)}")
+    try:
+        size = path.stat().st_size if path.is_file() else None
+    except OSError as error:
+        raise MeshError(f"{path}: {error.strerror}") from error
+    if size is None:
+        raise MeshError(f"{path}: no such file")
+    if size == 0:
+        raise MeshError(f"{path}: the file is empty. Export it again")
+    if size > max_bytes:
+        limit = f"{max_bytes / 2**20:.0f} MiB"
+        raise MeshError(f"{path}: {size / 2**20:.0f} MiB is more than the limit of {limit}. Simplify the mesh first")
+
+
+def _geometries(path: Path) -> list[tuple[Any, np.ndarray]]:
+    """The triangle geometries of a file with their world_from_part matrices."""
+    import trimesh  # 0.5 s of import
+
+    try:
+        # process=False: merging vertices can open a closed surface, and would reorder what round trips.
+        scene = trimesh.load_scene(str(path), process=False)
+        placed = [scene.graph[node] for node in scene.graph.nodes_geometry]
+        found = [(scene.geometry[name], np.asarray(matrix, dtype=np.float64)) for matrix, name in placed]
+    except _READ_ERRORS as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise MeshError(f"{path}: damaged or not a {path.suffix} file ({reason}). Export it again") from error
+    return [(geometry, matrix) for geometry, matrix in found if isinstance(geometry, trimesh.Trimesh)]
+
+
+def _placed_part(geometry: Any, matrix: np.ndarray, linear: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """World vertices (float64), faces and colours of one geometry."""
+    vertex_index, faces, colors = colored_faces(geometry, linear)
+    vertices = np.asarray(geometry.vertices, dtype=np.float64)[vertex_index] @ matrix[:3, :3].T + matrix[:3, 3]
+    mirrored = np.linalg.det(matrix[:3, :3]) < 0
+    return vertices, faces[:, ::-1] if mirrored else faces, colors
+
+
+def _check_span(vertices: np.ndarray) -> None:
+    finite = vertices[np.isfinite(vertices).all(axis=1)]
+    if len(finite) < len(vertices):
+        return  # Mesh reports these
+    size = float((finite.max(axis=0) - finite.min(axis=0)).max())
+    if size == 0.0:
+        raise MeshError("all vertices lie at one point, the mesh has no size")
+    if float(np.abs(finite).max()) > FAR_AWAY * size:
+        raise MeshError(f"the mesh lies more than {FAR_AWAY:g} times its size from the origin. Move it to the origin")
+
+
+def _trimesh_bytes(mesh: Mesh, path: Path) -> bytes:
+    import trimesh
+
+    colors = None if mesh.vertex_colors is None else np.round(mesh.vertex_colors * 255.0).astype(np.uint8)
+    source = trimesh.Trimesh(
+        mesh.vertices, mesh.faces, vertex_colors=colors, vertex_normals=mesh.vertex_normals, process=False
+    )
+    has_normals = mesh.vertex_normals is not None
+    if path.suffix.lower() == ".stl":
+        return trimesh.exchange.stl.export_stl(source)
+    if path.suffix.lower() == ".ply":
+        return trimesh.exchange.ply.export_ply(source, vertex_normal=has_normals)
+    return trimesh.exchange.obj.export_obj(source, include_normals=has_normals, header="Atelier3D").encode()
