@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from framework.config.errors import ConfigError
+
 
 @dataclass(kw_only=True)
 class ScheduleConfig:
@@ -25,6 +27,11 @@ class ScheduleConfig:
     """Only `cosine`: the step at which the floor is reached; by default the training's `trainer.max_steps`."""
     hold_steps: int = 1
     """The schedule moves on once in this many steps. Give the steps of an epoch where a recipe counts epochs."""
+
+    def __post_init__(self) -> None:
+        for name in ("period", "hold_steps"):
+            if getattr(self, name) < 1:
+                raise ConfigError(name, f"is {getattr(self, name)}, expected at least 1.")
 
 
 @dataclass(kw_only=True)

@@ -30,7 +30,7 @@ class System(pl.LightningModule):
     registry_name: ClassVar[str]
     """Name in the registry, `<method>/<system>`; written into saved weights."""
 
-    monitor: ClassVar[str] = "validation/loss"
+    monitor: ClassVar[str] = "val/loss"
     """Logged validation metric that decides which checkpoint is the best."""
 
     mode: ClassVar[Literal["min", "max"]] = "min"
@@ -55,6 +55,10 @@ class System(pl.LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Log the learning rate of the first optimiser."""
         self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+
+    def test_step(self, batch: Any, batch_idx: int) -> Any:
+        """Measure a test batch as a validation batch, unless the system has a test of its own."""
+        return self.validation_step(batch, batch_idx)
 
     def images(self, batch: Any) -> dict[str, NDArray[np.floating[Any]]]:
         """Return named pictures of a validation batch: (H, W, 3|4) arrays in [0, 1]. By default none.

@@ -38,6 +38,8 @@ class TrainOptions:
     """Where metrics go: `logger=csv`, `tensorboard` or `wandb`."""
     run: str | None = None
     """Continue this run (its id or folder) with its saved options; options given beside it win."""
+    start_weights: str | None = None
+    """Start from these weights (run id, folder or hub id) instead of random ones."""
     output: str | None = None
     """Folder of the run in place of `outputs/<method>/<run id>`."""
     seed: int = 0
@@ -56,6 +58,10 @@ class EvaluateOptions:
 
     run: str | None = None
     """The run (its id or folder) whose options and weights are taken; options given beside it win."""
+    weights: str | None = None
+    """Weights (run id, folder or hub id) in place of a run's; they bring their system with its options."""
+    output: str | None = None
+    """Folder of `metrics.json`; by default `validate` or `test` inside the run's folder."""
     system: Annotated[Any, Registered("system")] = None
     """What is evaluated, as in `train`; by default the run's."""
     data: Annotated[Any, Registered("data")] = None
@@ -68,9 +74,10 @@ class EvaluateOptions:
     """Where networks run; `auto` takes a GPU if there is one."""
 
     def __post_init__(self) -> None:
-        if self.run is None:
-            raise ConfigError("", "run is missing. Give it: run=<id or folder of a training run>.")
-        _require_choice(self.system, "system", "validate")
+        if self.run is None and self.weights is None:
+            raise ConfigError("", "run is missing. Give it: run=<id or folder of a training run>, or weights=<folder>.")
+        if self.weights is None:
+            _require_choice(self.system, "system", "validate")
         _require_choice(self.data, "data", "validate")
 
 
@@ -157,6 +164,8 @@ class ExportOptions:
     """`weights`: a folder of JSON and safetensors; a mesh format: the meshes of a prediction."""
     output: str | None = None
     """Folder that is written; by default `export` inside the run's folder."""
+    half: bool = False
+    """Store weights in 16 bits: half the size."""
 
     def __post_init__(self) -> None:
         if not self.run:

@@ -18,6 +18,8 @@ from framework.trainers.run_folder import RunFolder
 from framework.trainers.run_weights import save_run_weights
 from framework.trainers.stopping import TrainingInterrupted
 from framework.trainers.trainer import build_trainer
+from framework.weights.folder import load_weights
+from framework.weights.resolve import resolve
 
 
 def run(options: TrainOptions, console: Console | None = None) -> int:
@@ -26,6 +28,8 @@ def run(options: TrainOptions, console: Console | None = None) -> int:
     folder = open_run(options)
     pl.seed_everything(options.seed, verbose=False)
     system: System = registry.load_class("system", options.system.type)(options.system.config)
+    if options.start_weights and not options.run:
+        system.load_own_state(load_weights(resolve(options.start_weights)).tensors, where=options.start_weights)
     data: pl.LightningDataModule = registry.load_class("data", options.data.type)(options.data.config)
     trainer = build_trainer(
         options.trainer,
@@ -46,10 +50,12 @@ def run(options: TrainOptions, console: Console | None = None) -> int:
 
 def open_run(options: TrainOptions) -> RunFolder:
     """Return the folder of the run that `options.run` names, or of a new one, with the options written into it."""
+    # Where a run lies is no part of what it is: other verbs start from these options too.
+    saved = to_dict(options) | {"run": None, "output": None}
     if not options.run:
-        return RunFolder.create(options.system.type, to_dict(options), options.output)
+        return RunFolder.create(options.system.type, saved, options.output)
     folder = RunFolder.open(options.run)
-    folder.write_config(to_dict(options) | {"run": None})
+    folder.write_config(saved)
     return folder
 
 

@@ -63,7 +63,7 @@ class TinySystem(System):
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Log the mean squared error."""
         loss = (self.layers(batch["x"]) - batch["y"]).square().mean()
-        self.log("validation/loss", loss, sync_dist=True)
+        self.log("val/loss", loss, sync_dist=True)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Log the mean squared error."""

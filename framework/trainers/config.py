@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from framework.config.errors import ConfigError
+
 
 @dataclass(kw_only=True)
 class TrainerConfig:
@@ -50,6 +52,19 @@ class TrainerConfig:
     """Float32 matrix products on a GPU: `high` allows TF32."""
 
 
+    def __post_init__(self) -> None:
+        for name in ("max_steps", "accumulate", "log_interval", "checkpoint_interval"):
+            if getattr(self, name) < 1:
+                raise ConfigError(name, f"is {getattr(self, name)}, expected at least 1.")
+        for name in ("gradient_clip", "val_interval", "keep_interval", "image_interval"):
+            if getattr(self, name) < 0:
+                raise ConfigError(name, f"is {getattr(self, name)}, expected 0 (off) or more.")
+        if not 0 <= self.ema_decay < 1:
+            raise ConfigError("ema_decay", f"is {self.ema_decay}, expected 0 (off) or a number below 1.")
+        if self.max_time is not None:
+            parse_duration(self.max_time)
+
+
 @dataclass(kw_only=True)
 class LoggerConfig:
     """Where metrics go. `metrics.csv` in the run folder is written unless it is taken from the list."""
@@ -60,3 +75,12 @@ class LoggerConfig:
     """Project name for wandb."""
     offline: bool = False
     """Let wandb write to the run folder only; `wandb sync` uploads it later."""
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of `HH:MM:SS` or `D:HH:MM:SS`; ConfigError for anything else."""
+    parts = text.split(":")
+    if len(parts) not in (3, 4) or not all(part.isdigit() for part in parts):
+        raise ConfigError("max_time", f"is '{text}', expected HH:MM:SS or D:HH:MM:SS, e.g. '00:55:00' in quotes.")
+    days, hours, minutes, seconds = ([0] * (4 - len(parts))) + [int(part) for part in parts]
+    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)

@@ -13,10 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pytorch_lightning.utilities import rank_zero_only
 
 from framework.artifacts.atomic import write_text
+from framework.config.compose import read_yaml, to_yaml
 from framework.trainers.checkpoints import LAST
 from framework.weights.resolve import RUN_WEIGHTS
 from framework.weights.runs import OUTPUTS, find_run
@@ -92,12 +92,12 @@ class RunFolder:
 
     def read_config(self) -> dict[str, Any]:
         """Return the saved options as plain data."""
-        return yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        return read_yaml(self.config)
 
     def write_config(self, options: Mapping[str, Any]) -> None:
         """Replace the saved options; only the first process writes."""
         if is_first_process():
-            write_text(self.config, yaml.safe_dump(dict(options), sort_keys=False, allow_unicode=True))
+            write_text(self.config, to_yaml(options))
 
     def _make(self, options: Mapping[str, Any]) -> None:
         if self.config.exists():

@@ -118,12 +118,3 @@ class StopOnDivergence(pl.Callback):
                 "system.optimizer.learning_rate, set trainer.gradient_clip=1, or use trainer.precision=32; "
                 "checkpoints written before are intact"
             )
-
-
-def parse_duration(text: str) -> float:
-    """Return the seconds of `HH:MM:SS` or `D:HH:MM:SS`; ValueError for anything else."""
-    parts = text.split(":")
-    if len(parts) not in (3, 4) or not all(part.isdigit() for part in parts):
-        raise ValueError(f"trainer.max_time is '{text}', expected HH:MM:SS or D:HH:MM:SS, e.g. 00:55:00")
-    days, hours, minutes, seconds = ([0] * (4 - len(parts))) + [int(part) for part in parts]
-    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)

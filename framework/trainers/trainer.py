@@ -11,14 +11,14 @@ from rich.console import Console
 
 from framework.systems.system import System
 from framework.trainers.checkpoints import LAST, AtomicCheckpointIO, KeepCheckpoints
-from framework.trainers.config import LoggerConfig, TrainerConfig
+from framework.trainers.config import LoggerConfig, TrainerConfig, parse_duration
 from framework.trainers.ema import EMA
 from framework.trainers.loggers import RewindMetrics, build_loggers
 from framework.trainers.pictures import WritePictures
 from framework.trainers.progress import ShowProgress
 from framework.trainers.randomness import SeedEveryStep
 from framework.trainers.run_folder import RunFolder
-from framework.trainers.stopping import StopOnDivergence, StopOnSignal, TimeLimit, parse_duration
+from framework.trainers.stopping import StopOnDivergence, StopOnSignal, TimeLimit
 
 DEVICES = {"auto": "auto", "cpu": "cpu", "cuda": "gpu", "gpu": "gpu", "mps": "mps"}
 

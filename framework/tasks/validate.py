@@ -1,0 +1,9 @@
+"""The verb `validate`: metrics of a run, or of saved weights, on the validation split."""
+
+from framework.tasks.config import EvaluateOptions
+from framework.tasks.evaluate import evaluate
+
+
+def run(options: EvaluateOptions) -> int:
+    """Print and write the validation metrics; exit code 0."""
+    return evaluate(options, "validate")
