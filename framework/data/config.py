@@ -1,0 +1,95 @@
+"""Options of the data modules. Imports no torch and no numpy, so that a wrong option is reported first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(kw_only=True)
+class PrepareShapesConfig:
+    """How `prepare data=shapes` makes a set; `data.views` and `data.view_size` say whether and how large it renders."""
+
+    pack: Literal["none", "lmdb"] = "none"
+    """Write one folder per object, or all objects into `data.lmdb`."""
+    surface_samples: int = 100_000
+    """Surface points kept of each object."""
+    volume_samples: int = 100_000
+    """Points kept uniform in the volume around each object."""
+    near_samples: int = 50_000
+    """Points kept close to the surface of each object (a file of our own, `near.npz`); 0: none."""
+    view_groups: int = 1
+    """Groups of four views: the first level, each further one with a random rotation of its cameras."""
+    half_extent: float = 0.9
+    """The longest side of an object reaches from minus to plus this in the box [-1, 1]^3."""
+    val_fraction: float = 0.05
+    """Share of the objects for validation."""
+    test_fraction: float = 0.05
+    """Share of the objects for the test."""
+    workers: int = 2
+    """Processes; each holds one mesh at a time."""
+    check: bool = True
+    """Read every object back, also those of an earlier run, and report those that can't be used."""
+
+    def __post_init__(self) -> None:
+        if min(self.val_fraction, self.test_fraction) < 0 or self.val_fraction + self.test_fraction >= 1:
+            raise ValueError("val_fraction and test_fraction must not be negative and leave something to train on")
+        if not 0 < self.half_extent <= 1:
+            raise ValueError(f"half_extent is {self.half_extent}, expected more than 0 and at most 1")
+        if min(self.surface_samples, self.volume_samples, self.view_groups, self.workers) < 1 or self.near_samples < 0:
+            raise ValueError("surface_samples, volume_samples, view_groups and workers must be at least 1")
+
+
+@dataclass(kw_only=True)
+class ShapesConfig:
+    """The data module `shapes`: surface points, occupancy samples and views of objects in files."""
+
+    root: str = ""
+    """Folder with train.json, val.json, test.json, or with data.lmdb."""
+    geometry: str = ""
+    """Folder that the lists' paths are relative to; empty: root."""
+    images: str = ""
+    """Folder of the views; empty: `images` inside root."""
+    batch_size: int = 16
+    """Items per step and device."""
+    workers: int = 0
+    """Loader processes; 0 loads in the training process (best with `cache=memory`)."""
+    cache: Literal["none", "memory"] = "none"
+    """Keep every object's arrays in memory after its first use (2 to 3 MB for 100,000 points and no views)."""
+    surface_points: int = 4096
+    """Surface points of an item, drawn without replacement."""
+    supervision_points: int = 4096
+    """Points with occupancy of an item."""
+    validation_points: int = 10_000
+    """Points with occupancy of an item in validation and test, all of them uniform in the volume."""
+    near_fraction: float = 0.0
+    """Share of the supervision points drawn close to the surface, where the set has such points."""
+    noise: float = 0.0
+    """Half width of uniform noise added to surface points in training."""
+    mirror: float = 0.0
+    """Share of training items mirrored left to right, views included."""
+    views: int = 0
+    """Views of an item: the first of front, right, back, left."""
+    view_size: int = 0
+    """Side of a view in pixels; files of another size are resampled; 0: as in the files."""
+    view_groups: Literal["first", "all"] = "first"
+    """Views of training items: from level cameras only, or from any of the set's groups of four."""
+    seed: int = 0
+    """Seed of the order of items and of what is drawn from them."""
+    prepare: PrepareShapesConfig = field(default_factory=PrepareShapesConfig)
+    """How `prepare data=shapes` makes a set; training doesn't read it."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.views <= 4:
+            raise ValueError(f"views is {self.views}, expected 0 to 4")
+        for name in ("near_fraction", "mirror"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a share from 0 to 1")
+        if min(self.batch_size, self.surface_points, self.supervision_points, self.validation_points) < 1:
+            raise ValueError("batch_size, surface_points, supervision_points, validation_points must be at least 1")
+        if self.workers < 0 or self.view_size < 0 or self.noise < 0 or self.seed < 0:
+            raise ValueError("workers, view_size, noise and seed must not be negative")
+        if self.cache == "memory" and self.workers:
+            raise ValueError(
+                "cache=memory works in the training process: each loader process would fill one. Set workers=0"
+            )
