@@ -57,6 +57,26 @@ class Image:
         opacity = self.alpha[..., None]
         return Image(self.rgb * opacity + np.asarray(colour, np.float32) * (1 - opacity))
 
+    def with_alpha(self) -> "Image":
+        """Return the picture as RGBA; an RGB one becomes solid."""
+        if self.alpha is not None:
+            return self
+        return Image(np.concatenate([self.pixels, np.ones_like(self.pixels[..., :1])], axis=2))
+
+    def resized(self, size: int | tuple[int, int]) -> "Image":
+        """Return the picture at `size` pixels (one number for a square, or (height, width)), anti-aliased (Lanczos).
+
+        Colours are weighted by opacity, so what lies behind transparent pixels does not bleed into the rim.
+        """
+        height, width = (size, size) if isinstance(size, int) else size
+        if (height, width) == (self.height, self.width):
+            return self
+        weights = np.ones((*self.pixels.shape[:2], 1), np.float32) if self.alpha is None else self.alpha[..., None]
+        small = _resample(self.rgb * weights, height, width)
+        opacity = _resample(weights, height, width)
+        colours = np.where(opacity > 0.5 / 255, small / np.maximum(opacity, 1e-4), 0).clip(0, 1)
+        return Image(colours if self.alpha is None else np.concatenate([colours, opacity.clip(0, 1)], axis=2))
+
     def to_uint8(self) -> NDArray[np.uint8]:
         """(H, W, 3|4) values 0..255, rounded."""
         return np.rint(self.pixels * 255).astype(np.uint8)
@@ -69,7 +89,7 @@ class Image:
     def from_pil(picture: PilImage.Image) -> "Image":
         """Make an Image of a Pillow picture of any 8-bit mode; transparency becomes alpha."""
         mode = "RGBA" if picture.has_transparency_data else "RGB"
-        return Image(np.asarray(picture.convert(mode), np.float32) / 255)
+        return Image(np.asarray(picture.convert(mode), np.float32) / np.float32(255))
 
     def save(self, path: Path) -> Path:
         """Write a PNG to `path`, whole or not at all, and return `path`."""
@@ -89,3 +109,10 @@ class Image:
                 return Image.from_pil(picture)
         except (OSError, SyntaxError, ValueError) as error:
             raise ArtifactError(f"{path}: can't be read as a picture ({error})") from error
+
+
+def _resample(values: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """(height, width, C) of (H, W, C), channel by channel: Pillow resamples floats in single planes only."""
+    planes = [PilImage.fromarray(np.ascontiguousarray(values[..., i])) for i in range(values.shape[2])]
+    resized = [np.asarray(plane.resize((width, height), PilImage.Resampling.LANCZOS)) for plane in planes]
+    return np.stack(resized, axis=-1)

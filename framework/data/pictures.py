@@ -56,7 +56,7 @@ def read_picture(path: Path, longest_side: int | None = None) -> NDArray[np.floa
         scale = longest_side / max(width, height)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         upright = upright.resize(size, PilImage.Resampling.LANCZOS)
-    return np.asarray(upright, np.float32) / 255
+    return np.asarray(upright, np.float32) / np.float32(255)
 
 
 @contextmanager

@@ -60,7 +60,7 @@ def cut_out(rgb: Floats) -> Floats:
     lab = rgb2lab(trimmed).astype(np.float32)
     background = _fit_background(lab)
     inside = _object_mask(lab, background)
-    _check_plausible(inside)
+    check_plausible(inside)
     rgba = np.zeros((*rgb.shape[:2], 4), np.float32)
     top, left = offset
     height, width = inside.shape
@@ -111,7 +111,7 @@ def _fit_background(lab: Floats) -> _Background:
         plain = distance <= BORDER_TOLERANCE
         if plain.mean() < PLAIN_SHARE:
             raise BackgroundError(
-                f"only {plain.mean():.0%} of the picture's border has one plain colour (at least {PLAIN_SHARE:.0%} needed)"
+                f"only {plain.mean():.0%} of the picture's border is of one plain colour ({PLAIN_SHARE:.0%} needed)"
             )
     return _Background((terms @ weights).astype(np.float32), float(np.percentile(distance[plain], 95)))
 
@@ -147,13 +147,18 @@ def _gaps(distance: Floats, outside: Mask, noise: float) -> Mask:
     gaps = np.zeros(distance.shape, bool)
     for label, place in enumerate(ndimage.find_objects(labels), start=1):
         # Five pixels more on each side hold the ring around the region.
-        rows, columns = (slice(max(0, part.start - 5), part.stop + 5) for part in place)
-        region, near = labels[rows, columns] == label, calm[rows, columns]
-        ring = ndimage.binary_dilation(region, iterations=5) & ~ndimage.binary_dilation(region, iterations=3)
-        plain = np.median(near[region]) < 0.75 + 0.5 * noise and np.median(near[ring]) > 1.5 * EDGE_STEP
-        if plain and region.sum() >= GAP_SHARE * distance.size:
-            gaps[rows, columns] |= region
+        window = tuple(slice(max(0, part.start - 5), part.stop + 5) for part in place)
+        region = labels[window] == label
+        if region.sum() >= GAP_SHARE * distance.size and _is_gap(calm[window], region, noise):
+            gaps[window] |= region
     return gaps if gaps.sum() <= MAX_GAPS * (~outside).sum() else np.zeros_like(gaps)
+
+
+def _is_gap(distance: Floats, region: Mask, noise: float) -> bool:
+    """Say whether `region` is plain inside and ends in a step. Tuned on 20 cut-outs pasted over 6 backgrounds."""
+    ring = ndimage.binary_dilation(region, iterations=5) & ~ndimage.binary_dilation(region, iterations=3)
+    plain = np.median(distance[region]) < 0.75 + 0.5 * noise
+    return bool(plain and ring.any() and np.median(distance[ring]) > 1.5 * EDGE_STEP)
 
 
 def _touching_border(mask: Mask) -> Mask:
@@ -173,13 +178,16 @@ def _without_specks(inside: Mask) -> Mask:
     return np.isin(labels, np.flatnonzero(areas >= 0.01 * areas.max()))
 
 
-def _check_plausible(inside: Mask) -> None:
+def check_plausible(inside: Mask) -> None:
+    """Raise BackgroundError when an (H, W) mask can't be the outline of one object inside a picture."""
     share = float(inside.mean())
     if not 0.01 <= share <= 0.9:
-        raise BackgroundError(f"after removing the border colour {share:.1%} of the picture is left (1 % to 90 % expected)")
+        raise BackgroundError(
+            f"after removing the border colour {share:.1%} of the picture is left (1 % to 90 % expected)"
+        )
     sides = (inside[0], inside[-1], inside[:, 0], inside[:, -1])
     if all(side.mean() > 0.05 for side in sides):
-        raise BackgroundError("after removing the border colour the object touches all four sides of the picture")
+        raise BackgroundError("without the border's colour the object touches all four sides of the picture")
 
 
 def _soft_cut(rgb: Floats, lab: Floats, inside: Mask, background: _Background) -> Floats:

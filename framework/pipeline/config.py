@@ -18,3 +18,20 @@ class MethodConfig:
 
     weights: dict[str, str] = field(default_factory=dict)
     """System -> its weights: a run id, a folder (beside the package too), or a hub id."""
+
+
+@dataclass(kw_only=True)
+class MattingConfig:
+    """The stage `matting`: cuts the object out of its background and centres it on a transparent square."""
+
+    ratio: float | None = 0.8
+    """Longest side of the object as a share of the square; null keeps the picture's own framing."""
+
+    size: int = 512
+    """Side of the square in pixels."""
+
+    def __post_init__(self) -> None:
+        if self.ratio is not None and not 0.1 <= self.ratio <= 1.0:
+            raise ValueError(f"ratio is {self.ratio}, expected 0.1 to 1.0, or null to keep the picture's framing")
+        if not 16 <= self.size <= 4096:
+            raise ValueError(f"size is {self.size}, expected 16 to 4096 pixels")

@@ -5,6 +5,7 @@ One case must never take the others down, so everything that is an `Exception` s
 
 import errno
 from types import TracebackType
+from typing import Self
 
 import torch
 
@@ -25,7 +26,7 @@ class Isolated:
 
     error: Exception | None = None
 
-    def __enter__(self) -> "Isolated":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -48,4 +49,6 @@ def describe(error: Exception, stage: str) -> Failure:
         return Failure(stage=stage, reason=f"{_DISK_ERRORS[error.errno]} ({error})", hint=hint)
     if isinstance(error, ImportError | ValueError | OSError):  # ours, and their texts are written for users
         return Failure(stage=stage, reason=str(error) or type(error).__name__)
-    return Failure(stage=stage, reason=f"{type(error).__name__}: {error}", hint="Traceback: error.txt in the case folder")
+    return Failure(
+        stage=stage, reason=f"{type(error).__name__}: {error}", hint="Traceback: error.txt in the case folder"
+    )

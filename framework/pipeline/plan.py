@@ -87,7 +87,7 @@ def select_stages(stages: Sequence[PlannedStage], expression: str | None) -> ran
 
 
 def _check_needs(stage: PlannedStage, known: Mapping[str, type]) -> None:
-    for name, kind in stage.stage_class.needs.items():
+    for name in stage.stage_class.needs:
         if name not in known:
             raise PipelineError(f"stage '{stage.name}' needs '{name}'; no earlier stage gives it")
     for name, kind in {**stage.stage_class.needs, **stage.stage_class.uses}.items():

@@ -32,7 +32,7 @@ class StageError(RuntimeError):
 class Context:
     """What every stage of a run is given when it is built."""
 
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     """Where networks run."""
 
     seed: int = 0
