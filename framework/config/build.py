@@ -61,6 +61,14 @@ def to_dict(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+def without_none(hint: Any) -> Any:
+    """Return the only member of an optional annotation besides None; other annotations as they are."""
+    if get_origin(hint) not in (Union, types.UnionType):
+        return hint
+    members = [member for member in get_args(hint) if member is not type(None)]
+    return members[0] if len(members) == 1 else hint
+
+
 def describe(hint: Any) -> str:
     """Return an annotation in words for error messages and the option reference."""
     origin, arguments = get_origin(hint), get_args(hint)
@@ -160,11 +168,16 @@ def _sequence(value: Any, hint: Any, path: str) -> Any:
     if not isinstance(value, (list, tuple)):
         raise _mismatch(value, hint, path)
     if origin is not tuple or arguments[-1] is Ellipsis:
-        items = [_convert(item, arguments[0], join(path, index)) for index, item in enumerate(value)]
+        items = [_convert(item, arguments[0], join(path, _label(item, index))) for index, item in enumerate(value)]
         return tuple(items) if origin is tuple else items
     if len(value) != len(arguments):
         raise _mismatch(value, hint, path)
     return tuple(_convert(item, arguments[index], join(path, index)) for index, item in enumerate(value))
+
+
+def _label(item: Any, index: int) -> str:
+    """How an element of a list is addressed in a path: by the last part of its `type`, else by its index."""
+    return str(item["type"]).rpartition("/")[2] if isinstance(item, Mapping) and "type" in item else str(index)
 
 
 def _scalar(value: Any, hint: Any, path: str) -> Any:

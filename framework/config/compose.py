@@ -36,6 +36,13 @@ def complete(group: str, choice: str) -> str:
     raise ConfigError(group, f"'{choice}' does not exist. {registry.suggestion(choice, known)}")
 
 
+def first_comment(group: str, choice: str) -> str:
+    """Return the first line of comment in a choice's file that is not an instruction to Hydra; '' without one."""
+    lines = shipped("configs", group, f"{choice}.yaml").read_text(encoding="utf-8").splitlines()
+    comments = (line.lstrip("# ") for line in lines if line.startswith("#") and "@package" not in line)
+    return next(comments, "")
+
+
 def compose(chosen: Mapping[str, str]) -> dict[str, Any]:
     """Compose `configs/config.yaml` with the chosen files; interpolations are left for `resolve`.
 
@@ -61,16 +68,14 @@ def compose(chosen: Mapping[str, str]) -> dict[str, Any]:
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file of options, as the `config.yaml` of a run; ConfigError when it is none."""
     import yaml
-    from omegaconf import DictConfig, OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
 
     try:
-        config = OmegaConf.load(path)
-    except (OSError, OmegaConfBaseException, yaml.YAMLError) as error:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(str(path), f"can't be read: {_first_line(error)}") from error
-    if not isinstance(config, DictConfig):
+    if not isinstance(config, dict):
         raise ConfigError(str(path), "expected a mapping of options.")
-    return OmegaConf.to_container(config, resolve=False)  # type: ignore[return-value]
+    return config
 
 
 def resolve(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,10 +9,10 @@ import dataclasses
 import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any, Union, get_args, get_origin
 
 from framework import registry
-from framework.config.build import hints_of
+from framework.config.build import hints_of, without_none
 from framework.config.errors import ConfigError
 from framework.config.registered import Registered
 
@@ -50,6 +50,15 @@ def read_value(key: str, text: str, hint: Any = None) -> Any:
     return _literal_text(text) if override.is_sweep_override() else override.value()
 
 
+def escape(value: Any) -> Any:
+    """Return a plain value in which `${` means itself, for `resolve`; mappings and lists are walked."""
+    if isinstance(value, Mapping):
+        return {key: escape(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [escape(item) for item in value]
+    return value.replace("${", "\\${") if isinstance(value, str) else value
+
+
 def hint_at(options: type, config: Any, keys: list[str]) -> Any:
     """Return the annotation of the option at a dotted key, or None where the key leads nowhere.
 
@@ -57,7 +66,7 @@ def hint_at(options: type, config: Any, keys: list[str]) -> Any:
     """
     hint: Any = options
     for key in keys:
-        hint = _without_none(hint)
+        hint = without_none(hint)
         marks = getattr(hint, "__metadata__", ())
         if marks and isinstance(marks[0], Registered):
             hint = _registered_config(marks[0].kind, config)
@@ -72,16 +81,6 @@ def hint_at(options: type, config: Any, keys: list[str]) -> Any:
             return None
         config = _peek(config, key)
     return hint
-
-
-def _without_none(hint: Any) -> Any:
-    """The only member of an optional annotation besides None; other annotations as they are."""
-    if get_origin(hint) is Annotated and not isinstance(hint.__metadata__[0], Registered):
-        return get_args(hint)[0]
-    if get_origin(hint) not in (Union, types.UnionType):
-        return hint
-    members = [member for member in get_args(hint) if member is not type(None)]
-    return members[0] if len(members) == 1 else hint
 
 
 def _registered_config(kind: str, config: Any) -> Any:
@@ -141,4 +140,4 @@ def _literal_text(text: str) -> str:
         text = text[1:-1]
     if text.startswith("~/"):
         text = str(Path(text).expanduser())
-    return text.replace("${", "\\${")
+    return escape(text)
