@@ -1,6 +1,5 @@
 """A system of two linear layers and data to fit: everything about training can be tried with them in a second."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,9 +8,10 @@ import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from framework import registry
+from framework.data.sampler import StepBatchSampler
 from framework.systems.config import OptimizerConfig
 from framework.systems.system import System
 
@@ -38,8 +38,8 @@ class TinyDataConfig:
     """Items of the training set."""
     batch_size: int = 8
     """Items per batch and process."""
-    fail_at: int = -1
-    """Training batch that turns into NaN; -1: none."""
+    nan_at: int = -1
+    """Index of a training item that is not a number; -1: none."""
 
 
 class TinySystem(System):
@@ -65,10 +65,6 @@ class TinySystem(System):
         loss = (self.layers(batch["x"]) - batch["y"]).square().mean()
         self.log("val/loss", loss, sync_dist=True)
 
-    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Log the mean squared error."""
-        self.log("test/loss", (self.layers(batch["x"]) - batch["y"]).square().mean())
-
     def images(self, batch: dict[str, Tensor]) -> dict[str, NDArray[np.floating[Any]]]:
         """Return the predictions as grey columns."""
         values = self.layers(batch["x"]).float().cpu().numpy().clip(0, 1)
@@ -76,63 +72,41 @@ class TinySystem(System):
 
 
 class TinyData(pl.LightningDataModule):
-    """Random numbers; the order of items is a function of the number of batches before."""
+    """Random numbers, in an order that follows from the step."""
 
     def __init__(self, config: TinyDataConfig) -> None:
         super().__init__()
         self.config = config
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """Endless, and starts where the training stands."""
-        trainer = self.trainer
-        first = trainer.global_step * trainer.accumulate_grad_batches if trainer else 0
-        rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        sampler = _StepSampler(self.config, first, rank, world)
-        return DataLoader(_Numbers(self.config.items), batch_sampler=sampler, collate_fn=self._collate)
+        """Endless batches that begin where the training stands."""
+        sampler = StepBatchSampler.for_trainer(self.config.items, self.config.batch_size, 0, self.trainer)
+        return DataLoader(_Numbers(self.config.items, nan_at=self.config.nan_at), batch_sampler=sampler)
 
     def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Sixteen other items."""
         return DataLoader(_Numbers(16, first=10_000), batch_size=8)
 
-    test_dataloader = val_dataloader
-
-    def _collate(self, items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-        batch = torch.utils.data.default_collate(items)
-        if any(int(item["batch"]) == self.config.fail_at for item in items if "batch" in item):
-            batch["x"] = batch["x"] * torch.nan
-        return batch
+    def test_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """Sixteen more."""
+        return DataLoader(_Numbers(16, first=20_000), batch_size=8)
 
 
 class _Numbers(Dataset[dict[str, Tensor]]):
-    def __init__(self, count: int, first: int = 0) -> None:
+    """Four numbers and the sum of their squares; keys are indices, or (epoch, index) in training."""
+
+    def __init__(self, count: int, first: int = 0, nan_at: int = -1) -> None:
         self.count = count
         self.first = first
+        self.nan_at = nan_at
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Tensor]:
-        index, batch = key if isinstance(key, tuple) else (key, -1)
+        index = key[1] if isinstance(key, tuple) else key
         x = torch.randn(4, generator=torch.Generator().manual_seed(self.first + index))
-        return {"x": x, "y": x.square().sum()[None], "batch": torch.tensor(batch)}
-
-
-class _StepSampler(Sampler[list[tuple[int, int]]]):
-    """Batches of (index, batch number), drawn anew for every batch number."""
-
-    def __init__(self, config: TinyDataConfig, first: int, rank: int, world: int) -> None:
-        self.config = config
-        self.first = first
-        self.rank = rank
-        self.world = world
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        number, size = self.first, self.config.batch_size
-        while True:
-            generator = torch.Generator().manual_seed(number)
-            order = torch.randint(self.config.items, (self.world, size), generator=generator)
-            yield [(index, number) for index in order[self.rank].tolist()]
-            number += 1
+        return {"x": x * torch.nan if index == self.nan_at else x, "y": x.square().sum()[None]}
 
 
 def register_tiny() -> None:

@@ -84,10 +84,9 @@ class KeepCheckpoints(Checkpoint):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save when the validation was better than all before."""
-        metric = trainer.callback_metrics.get(self.monitor)
-        if trainer.sanity_checking or trainer.state.fn != "fit" or metric is None:
+        if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        value = float(metric)
+        value = self._score(trainer)
         record = read_best(self.folder)
         sign = 1 if self.mode == "max" else -1
         better = math.isfinite(value) and (record is None or sign * value > sign * record["value"])
@@ -96,6 +95,12 @@ class KeepCheckpoints(Checkpoint):
             if trainer.is_global_zero:
                 record = {"step": trainer.global_step, "metric": self.monitor, "value": value}
                 write_json(self.folder / BEST_RECORD, record)
+
+    def _score(self, trainer: pl.Trainer) -> float:
+        if self.monitor not in trainer.callback_metrics:
+            logged = ", ".join(sorted(trainer.callback_metrics)) or "nothing"
+            raise ValueError(f"the system's `monitor` is '{self.monitor}', but its validation logged: {logged}")
+        return float(trainer.callback_metrics[self.monitor])
 
 
 def read_best(folder: Path) -> dict[str, Any] | None:

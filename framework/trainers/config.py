@@ -51,7 +51,6 @@ class TrainerConfig:
     matmul_precision: Literal["highest", "high", "medium"] = "high"
     """Float32 matrix products on a GPU: `high` allows TF32."""
 
-
     def __post_init__(self) -> None:
         for name in ("max_steps", "accumulate", "log_interval", "checkpoint_interval"):
             if getattr(self, name) < 1:
