@@ -34,8 +34,8 @@ class Triangles:
 
     def select(self, index: Tensor) -> "Triangles":
         """Return the triangles at `index` (S,) int64."""
-        x, y, depth = (values[:, index] for values in (self.x, self.y, self.depth))
-        return Triangles(x, y, depth, self.face[index], self.picture_row[index])
+        x, y, depth = (values.index_select(1, index) for values in (self.x, self.y, self.depth))
+        return Triangles(x, y, depth, self.face.index_select(0, index), self.picture_row.index_select(0, index))
 
 
 def clip_triangles(clip_positions: Tensor, faces: Tensor, resolution: tuple[int, int]) -> Triangles:
@@ -60,10 +60,12 @@ def _project(positions: Tensor, corners: Tensor, source: Tensor, faces: int, res
     """Divide by w; `corners` (3, T) index `positions` (N, 4), `source` (T,) counts faces through all pictures."""
     height, width = resolution
     x, y, z, w = positions.unbind(1)
+    screen = (x / w * 0.5 + 0.5) * width, (0.5 - y / w * 0.5) * height, z / w * 0.5 + 0.5
+    x, y, depth = (values.index_select(0, corners.reshape(-1)).view(3, -1) for values in screen)
     return Triangles(
-        x=((x / w * 0.5 + 0.5) * width)[corners],
-        y=((0.5 - y / w * 0.5) * height)[corners],
-        depth=(z / w * 0.5 + 0.5)[corners],
+        x=x,
+        y=y,
+        depth=depth,
         face=source % faces,
         picture_row=source // faces * height,
     )

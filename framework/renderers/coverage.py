@@ -40,7 +40,7 @@ def visible_faces(
     keys = torch.full((len(clip_positions) * height * width,), NOTHING, device=clip_positions.device)
     for rows in _row_chunks(triangles, resolution, chunk):
         for span in _chunks(rows.length, chunk):
-            _draw(rows, span, triangles, keys, width)
+            _draw(rows, span, triangles, keys)
     return torch.where(keys == NOTHING, -1, keys & _FACE_BITS).view(len(clip_positions), height, width)
 
 
@@ -64,14 +64,16 @@ def _centres(values: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 
 class _Rows:
-    """The pixel rows of some triangles: (R,) owner, y, first column, span length, and corners relative to the row."""
+    """Pixel rows of some triangles, (R,) each: owner, columns of the span, corners relative to the row's centres."""
 
     def __init__(self, triangles: Triangles, chosen: slice, first: Tensor, count: Tensor, width: int) -> None:
         owner, step = _expand(count)
-        self.y = first[owner] + step
+        y = first.index_select(0, owner) + step
         self.owner = owner + chosen.start
-        self.corner_x = triangles.x[:, self.owner]
-        self.corner_y = triangles.y[:, self.owner] - (self.y + 0.5)
+        self.corner_x = triangles.x.index_select(1, self.owner)
+        self.corner_y = triangles.y.index_select(1, self.owner) - (y + 0.5)
+        picture_row = triangles.picture_row.index_select(0, self.owner)
+        self.first_pixel = (picture_row + y.long()) * width
         self.start, self.length = _spans(self.corner_x, self.corner_y, width)
 
 
@@ -97,24 +99,25 @@ def _spans(x: Tensor, y: Tensor, width: int) -> tuple[Tensor, Tensor]:
     return start, (end - start + 1).clamp(min=0).long()
 
 
-def _draw(rows: _Rows, chosen: slice, triangles: Triangles, keys: Tensor, width: int) -> None:
+def _draw(rows: _Rows, chosen: slice, triangles: Triangles, keys: Tensor) -> None:
     """Test the pixels of some rows and lower `keys` where a triangle is nearer than what is there."""
     row, step = _expand(rows.length[chosen])
     row = row + chosen.start
-    owner = rows.owner[row]
-    column = rows.start[row] + step
-    x, y = rows.corner_x[:, row] - (column + 0.5), rows.corner_y[:, row]
+    owner = rows.owner.index_select(0, row)
+    column = rows.start.index_select(0, row) + step
+    x = rows.corner_x.index_select(1, row) - (column + 0.5)
+    y = rows.corner_y.index_select(1, row)
     edges = [x[j] * y[k] - x[k] * y[j] for j, k in ((1, 2), (2, 0), (0, 1))]
     total = edges[0] + edges[1] + edges[2]
-    z = triangles.depth[:, owner]
+    z = triangles.depth.index_select(1, owner)
     depth = (edges[0] * z[0] + edges[1] * z[1] + edges[2] * z[2]) / total
     lowest = torch.minimum(torch.minimum(edges[0], edges[1]), edges[2])
     highest = torch.maximum(torch.maximum(edges[0], edges[1]), edges[2])
     # A triangle without area gives 0/0 here, which fails both depth comparisons.
     covered = ((lowest >= 0) | (highest <= 0)) & (depth >= 0) & (depth <= 1)
     # The bits of a float that is not negative, read as an integer, keep its order.
-    key = (depth.view(torch.int32).long() << 32) | triangles.face[owner]
-    pixel = triangles.picture_row[owner] * width + (rows.y[row] * width + column).long()
+    key = (depth.view(torch.int32).long() << 32) | triangles.face.index_select(0, owner)
+    pixel = rows.first_pixel.index_select(0, row) + column.long()
     keys.scatter_reduce_(0, pixel, torch.where(covered, key, NOTHING), "amin")
 
 
@@ -122,7 +125,7 @@ def _expand(count: Tensor) -> tuple[Tensor, Tensor]:
     """Repeat item i count[i] times: (N,) item numbers and the running number 0, 1, ... within each item."""
     owner = torch.repeat_interleave(count)
     start = count.cumsum(0) - count
-    return owner, torch.arange(len(owner), device=count.device) - start[owner]
+    return owner, torch.arange(len(owner), device=count.device) - start.index_select(0, owner)
 
 
 def _chunks(count: Tensor, limit: int) -> Iterator[slice]:

@@ -1,12 +1,12 @@
 """A mesh made ready to be drawn many times: tensors of positions, normals and colours, computed once.
 
-Normals may have another indexing than positions: a corner of a box is one position with three normals. So faces index
-positions, and `normal_faces` index normals.
+Normals and colours may have another indexing than positions: a corner of a box is one position with three normals. So
+`faces` index positions, and `corner_faces` index what belongs to the corners.
 
-Dimension letters: V vertices, F faces, N normals, P pairs of neighbouring faces around a vertex.
+Dimension letters: V vertices, F faces, N distinct corners, P pairs of corners at the same vertex.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from framework.geometry.mesh import Mesh
-from framework.renderers.shading import CLAY
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,19 +24,25 @@ class Surface:
     """(V, 3) float32 world positions."""
 
     faces: Tensor
-    """(F, 3) int64 rows of `positions`, `colors` and `exposure`."""
+    """(F, 3) int64 rows of `positions`."""
+
+    corner_faces: Tensor
+    """(F, 3) int64 rows of `normals`, `colors` and `exposure`."""
 
     normals: Tensor
     """(N, 3) float32 unit outward normals."""
 
-    normal_faces: Tensor
-    """(F, 3) int64 rows of `normals`."""
-
-    colors: Tensor
-    """(V, 3) float32 sRGB colours in [0, 1]."""
+    colors: Tensor | None = None
+    """(N, 3) float32 sRGB colours in [0, 1]; none: clay."""
 
     exposure: Tensor | None = None
-    """(V,) float32 share of the surroundings that each vertex sees, in [0, 1]; none: not computed."""
+    """(N,) float32 share of the surroundings that each corner sees, in [0, 1]; none: not computed."""
+
+    @property
+    def corner_vertices(self) -> Tensor:
+        """(N,) int64 row of `positions` that each corner belongs to."""
+        vertices = self.faces.new_zeros(len(self.normals))
+        return vertices.index_copy_(0, self.corner_faces.reshape(-1), self.faces.reshape(-1))
 
 
 def surface_of(mesh: Mesh, crease_degrees: float | None = None, device: torch.device | str = "cpu") -> Surface:
@@ -47,19 +52,19 @@ def surface_of(mesh: Mesh, crease_degrees: float | None = None, device: torch.de
     area; with `crease_degrees` only over faces that meet at less than this angle, so that edges of furniture stay
     sharp. Meshes without colours are clay; a colour's alpha is not used.
     """
-    positions = torch.from_numpy(mesh.vertices).to(device)
-    faces = torch.from_numpy(mesh.faces).to(device)
-    if mesh.vertex_colors is None:
-        colors = positions.new_tensor(CLAY).expand(len(positions), 3)
-    else:
-        colors = torch.from_numpy(np.ascontiguousarray(mesh.vertex_colors[:, :3])).to(device)
+    positions, faces = torch.from_numpy(mesh.vertices).to(device), torch.from_numpy(mesh.faces).to(device)
+    corner_faces = faces
     if mesh.vertex_normals is not None:
-        normals, normal_faces = torch.from_numpy(mesh.vertex_normals).to(device), faces
+        normals = torch.from_numpy(mesh.vertex_normals).to(device)
     elif crease_degrees is None:
-        normals, normal_faces = _smooth_normals(positions, faces), faces
+        normals = smooth_normals(positions, faces)
     else:
-        normals, normal_faces = _creased_normals(positions, faces, crease_degrees)
-    return Surface(positions, faces, normals, normal_faces, colors)
+        normals, corner_faces = _creased_normals(positions, faces, crease_degrees)
+    surface = Surface(positions, faces, corner_faces, normals)
+    if mesh.vertex_colors is None:
+        return surface
+    colors = torch.from_numpy(np.ascontiguousarray(mesh.vertex_colors[:, :3])).to(device)
+    return replace(surface, colors=colors if corner_faces is faces else colors[surface.corner_vertices])
 
 
 def area_normals(positions: Tensor, faces: Tensor) -> Tensor:
@@ -68,8 +73,8 @@ def area_normals(positions: Tensor, faces: Tensor) -> Tensor:
     return torch.linalg.cross(b - a, c - a)
 
 
-def _smooth_normals(positions: Tensor, faces: Tensor) -> Tensor:
-    """(V, 3) normals averaged over all faces around a vertex, weighted by area."""
+def smooth_normals(positions: Tensor, faces: Tensor) -> Tensor:
+    """Return (V, 3) unit normals averaged over all faces around a vertex, weighted by area."""
     of_face = area_normals(positions, faces)
     total = torch.zeros_like(positions).index_add_(0, faces.t().reshape(-1), of_face.repeat(3, 1))
     return normalize(total, dim=1)

@@ -40,7 +40,7 @@ class TorchRasterizer:
         """
         pixel, corners = _seen(fragments.face_index, faces, attributes.shape[1], len(attributes) == 1)
         values = attributes.reshape(-1, attributes.shape[2])
-        weights = fragments.barycentric.reshape(-1, 3)[pixel]
+        weights = fragments.barycentric.reshape(-1, 3).index_select(0, pixel)
         first, second, third = (values.index_select(0, corners[i]) * weights[:, i : i + 1] for i in range(3))
         return _scatter(first + second + third, pixel, fragments.face_index.shape)
 
@@ -58,7 +58,7 @@ def _seen(face_index: Tensor, faces: Tensor, vertices: int, shared: bool) -> tup
     """Flat numbers (M,) of the pixels that see a face, and (3, M) rows of its corners in a (B * V, ...) table."""
     flat = face_index.reshape(-1)
     pixel = (flat >= 0).nonzero().squeeze(1)
-    corners = faces.t()[:, flat[pixel]]
+    corners = faces.t().contiguous().index_select(1, flat.index_select(0, pixel))
     if not shared:
         corners = corners + pixel // face_index[0].numel() * vertices
     return pixel, corners
@@ -67,7 +67,7 @@ def _seen(face_index: Tensor, faces: Tensor, vertices: int, shared: bool) -> tup
 def _scatter(values: Tensor, pixel: Tensor, shape: torch.Size) -> Tensor:
     """Put `values` (M, C) at flat pixel numbers of a picture (B, H, W, C) of zeros."""
     picture = values.new_zeros((shape.numel(), values.shape[1]))
-    return picture.index_copy(0, pixel, values).view(*shape, -1)
+    return picture.index_copy_(0, pixel, values).view(*shape, -1)
 
 
 def _locate(clip_positions: Tensor, faces: Tensor, face_index: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,5 +87,5 @@ def _locate(clip_positions: Tensor, faces: Tensor, face_index: Tensor) -> tuple[
     background = clip_positions.new_ones(face_index.numel())
     return (
         _scatter(weights.t(), pixel, face_index.shape),
-        background.index_copy(0, pixel, depth).view(face_index.shape),
+        background.index_copy_(0, pixel, depth).view(face_index.shape),
     )

@@ -4,16 +4,17 @@ Dimension letters: B cameras, V vertices, F faces, H rows, W columns, M pixels t
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, normalize
+from torch.nn.functional import normalize
 
 from framework.geometry.camera import Camera, homogeneous, orbit
 from framework.geometry.mesh import Mesh
 from framework.renderers.rasterizer import Fragments, Rasterizer
-from framework.renderers.shading import linear_from_srgb, srgb_from_linear, studio_light
+from framework.renderers.shading import CLAY, linear_from_srgb, srgb_from_linear, studio_light
 from framework.renderers.surface import Surface, area_normals, surface_of
 
 Mode = Literal["shaded", "color", "normal", "depth", "mask"]
@@ -74,7 +75,6 @@ class _Drawing:
         self.surface, self.cameras, self.rasterizer, self.fragments = surface, cameras, rasterizer, fragments
         self.pixel = fragments.mask.flatten().nonzero().squeeze(1)
         self.camera = self.pixel // fragments.face_index[0].numel()
-        self.face = fragments.face_index.flatten()[self.pixel]
 
     def picture(self, mode: Mode, supersample: int) -> Tensor:
         """The (B, H, W, C) picture of one mode, averaged over samples."""
@@ -96,31 +96,42 @@ class _Drawing:
             mean[..., :-1] /= mean[..., -1:].clamp(min=1e-6)
         return mean
 
-    def _interpolate(self, values: Tensor, faces: Tensor) -> Tensor:
-        """(M, C) of vertex `values` (V, C)."""
-        picture = self.rasterizer.interpolate(values[None], self.fragments, faces)
-        return picture.view(-1, values.shape[1])[self.pixel]
+    @cached_property
+    def _corner_values(self) -> dict[str, Tensor]:
+        """(M, C) of everything that the surface knows of its corners, interpolated in one go."""
+        surface = self.surface
+        exposure = None if surface.exposure is None else surface.exposure[:, None]
+        known = {"normal": surface.normals, "color": surface.colors, "exposure": exposure}
+        present = {name: values for name, values in known.items() if values is not None}
+        stacked = torch.cat(list(present.values()), 1)
+        picture = self.rasterizer.interpolate(stacked[None], self.fragments, surface.corner_faces)
+        seen = picture.view(-1, stacked.shape[1]).index_select(0, self.pixel)
+        return dict(zip(present, seen.split([values.shape[1] for values in present.values()], 1), strict=True))
 
     def _colors(self) -> Tensor:
-        return self._interpolate(self.surface.colors, self.surface.faces)
+        """(M, 3) sRGB."""
+        colors = self._corner_values.get("color")
+        return self.surface.positions.new_tensor(CLAY).expand(len(self.pixel), 3) if colors is None else colors
 
     def _encoded_normals(self) -> Tensor:
-        return self._normals() * 0.5 + 0.5
+        return self._normals * 0.5 + 0.5
 
+    @cached_property
     def _normals(self) -> Tensor:
         """(M, 3) unit world normals, towards the viewer."""
-        normals = normalize(self._interpolate(self.surface.normals, self.surface.normal_faces), dim=1)
-        turned = ~_faces_viewer(self.surface, self.cameras)[self.camera, self.face]
+        normals = normalize(self._corner_values["normal"], dim=1)
+        face = self.fragments.face_index.flatten().index_select(0, self.pixel)
+        turned = ~_faces_viewer(self.surface, self.cameras)[self.camera, face]
         return torch.where(turned[:, None], -normals, normals)
 
     def _shaded(self) -> Tensor:
         """(M, 3) linear light."""
-        normals = self._normals()
-        in_camera = torch.einsum("mi,mij->mj", normals, self.cameras.world_from_camera[self.camera, :3, :3])
-        exposure = self.surface.exposure
-        if exposure is not None:
-            exposure = self._interpolate(exposure[:, None], self.surface.faces)[:, 0]
-        return studio_light(in_camera, normals[:, 1], linear_from_srgb(self._colors()), exposure)
+        of_camera = self._normals.split(torch.bincount(self.camera, minlength=len(self.cameras)).tolist())
+        poses = self.cameras.world_from_camera[:, :3, :3]
+        in_camera = torch.cat([normals @ pose for normals, pose in zip(of_camera, poses, strict=True)])
+        exposure = self._corner_values.get("exposure")
+        albedo = linear_from_srgb(self._colors())
+        return studio_light(in_camera, self._normals[:, 1], albedo, None if exposure is None else exposure[:, 0])
 
     def _depth(self) -> Tensor:
         """(M, 1) distance from the camera plane: the projection's third and fourth row, solved for -z."""
@@ -141,4 +152,8 @@ def _averaged(samples: Tensor, supersample: int) -> Tensor:
     """Mean of supersample x supersample blocks of (B, H, W, C)."""
     if supersample == 1:
         return samples
-    return avg_pool2d(samples.permute(0, 3, 1, 2), supersample).permute(0, 2, 3, 1).contiguous()
+    total = torch.zeros_like(samples[:, ::supersample, ::supersample])
+    for row in range(supersample):
+        for column in range(supersample):
+            total += samples[:, row::supersample, column::supersample]
+    return total / supersample**2
