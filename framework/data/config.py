@@ -41,15 +41,9 @@ class PrepareShapesConfig:
 
 
 @dataclass(kw_only=True)
-class ShapesConfig:
-    """The data module `shapes`: surface points, occupancy samples and views of objects in files."""
+class ShapeItemsConfig:
+    """What every data module of shapes lets one choose: batches, and what an item holds."""
 
-    root: str = ""
-    """Folder with train.json, val.json, test.json, or with data.lmdb."""
-    geometry: str = ""
-    """Folder that the lists' paths are relative to; empty: root."""
-    images: str = ""
-    """Folder of the views; empty: `images` inside root."""
     batch_size: int = 16
     """Items per step and device."""
     workers: int = 0
@@ -76,8 +70,6 @@ class ShapesConfig:
     """Views of training items: from level cameras only, or from any of the set's groups of four."""
     seed: int = 0
     """Seed of the order of items and of what is drawn from them."""
-    prepare: PrepareShapesConfig = field(default_factory=PrepareShapesConfig)
-    """How `prepare data=shapes` makes a set; training doesn't read it."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.views <= 4:
@@ -93,3 +85,50 @@ class ShapesConfig:
             raise ValueError(
                 "cache=memory works in the training process: each loader process would fill one. Set workers=0"
             )
+
+
+@dataclass(kw_only=True)
+class ShapesConfig(ShapeItemsConfig):
+    """The data module `shapes`: surface points, occupancy samples and views of objects in files."""
+
+    root: str = ""
+    """Folder with train.json, val.json, test.json, or with data.lmdb."""
+    geometry: str = ""
+    """Folder that the lists' paths are relative to; empty: root."""
+    images: str = ""
+    """Folder of the views; empty: `images` inside root."""
+    prepare: PrepareShapesConfig = field(default_factory=PrepareShapesConfig)
+    """How `prepare data=shapes` makes a set; training doesn't read it."""
+
+
+# The procedural set: `framework/data/procedural/`.
+
+
+@dataclass(kw_only=True)
+class ProceduralConfig(ShapeItemsConfig):
+    """The data module `procedural`: objects made from a seed, written once as files and read like other shapes."""
+
+    train: int = 500
+    """Objects for training, in equal shares of the families."""
+    val: int = 56
+    """Objects for validation."""
+    test: int = 100
+    """Objects for the test; the first ones stay the same whatever the number."""
+    root: str = "datasets/procedural"
+    """Folder of all procedural sets; each recipe and size has its own folder in it."""
+    samples: int = 20_000
+    """Points kept of each object: on the surface, in the volume, and near the surface."""
+    render_size: int = 96
+    """Side of the four views that are rendered of each object, in pixels."""
+    processes: int = 2
+    """Processes that make objects, about 0.2 s each."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min(self.train, self.val, self.test) < 0 or self.train + self.val + self.test == 0:
+            raise ValueError("train, val and test must not be negative and not all 0")
+        wanted = max(self.surface_points, self.supervision_points, self.validation_points)
+        if self.samples < wanted:
+            raise ValueError(f"samples is {self.samples}, but items want up to {wanted} points of an object")
+        if self.render_size < 8 or self.processes < 0 or self.seed > 999:
+            raise ValueError("render_size must be at least 8, processes not negative, seed at most 999")

@@ -15,9 +15,20 @@ from framework.data.procedural.solid import vector
 RECIPE_VERSION = 1
 
 _PLACES = {
-    "chair": "seating", "table": "tables", "lamp": "lamps", "vase": "vessels", "mug": "vessels",
-    "airplane": "aircraft", "car": "cars", "house": "houses", "head": "heads", "character": "characters",
-    "sofa": "seating", "tree": "trees", "rocket": "aircraft", "bottle": "vessels",
+    "chair": "seating",
+    "table": "tables",
+    "lamp": "lamps",
+    "vase": "vessels",
+    "mug": "vessels",
+    "airplane": "aircraft",
+    "car": "cars",
+    "house": "houses",
+    "head": "heads",
+    "character": "characters",
+    "sofa": "seating",
+    "tree": "trees",
+    "rocket": "aircraft",
+    "bottle": "vessels",
 }
 
 FAMILIES: tuple[str, ...] = tuple(_PLACES)
@@ -35,8 +46,14 @@ def generate(family: str, seed: int) -> ProceduralObject:
     recipe = builder(np.random.default_rng(zlib.crc32(f"{family}/{seed}".encode())))
     lower, upper = tight_bounds(recipe.parts)
     scale = LONGEST_SIDE / float((upper - lower).max())
-    return ProceduralObject(family=family, seed=seed, parts=recipe.parts, caption=recipe.caption, scale=scale,
-                            offset=vector((lower + upper) / 2.0))
+    return ProceduralObject(
+        family=family,
+        seed=seed,
+        parts=recipe.parts,
+        caption=recipe.caption,
+        scale=scale,
+        offset=vector((lower + upper) / 2.0),
+    )
 
 
 def object_list(split: str, count: int, seed: int = 0) -> list[tuple[str, int]]:

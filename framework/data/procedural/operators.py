@@ -14,6 +14,7 @@ import numpy as np
 
 from framework.data.procedural.solid import Array, Solid, box_union, grown, nearer, vector
 
+
 def union(*solids: Solid) -> Solid:
     """Union. Exact outside when all solids are, a lower bound inside."""
     if len(solids) == 1:
@@ -29,8 +30,9 @@ def union(*solids: Solid) -> Solid:
         return value
 
     lower, upper = box_union(solids)
-    return Solid(field=field, lower=lower, upper=upper, exact=all(s.exact for s in solids),
-                 cost=sum(s.cost for s in solids))
+    return Solid(
+        field=field, lower=lower, upper=upper, exact=all(s.exact for s in solids), cost=sum(s.cost for s in solids)
+    )
 
 
 def smooth_union(blend: float, *solids: Solid) -> Solid:
@@ -50,8 +52,13 @@ def smooth_union(blend: float, *solids: Solid) -> Solid:
 
     lower, upper = box_union(solids)
     bulge = 0.25 * blend * (len(solids) - 1)
-    return Solid(field=field, lower=vector([v - bulge for v in lower]), upper=vector([v + bulge for v in upper]),
-                 exact=False, cost=sum(s.cost for s in solids))
+    return Solid(
+        field=field,
+        lower=vector([v - bulge for v in lower]),
+        upper=vector([v + bulge for v in upper]),
+        exact=False,
+        cost=sum(s.cost for s in solids),
+    )
 
 
 def intersect(*solids: Solid) -> Solid:
@@ -102,8 +109,9 @@ def clip(solid: Solid, normal: Sequence[float], distance: float) -> Solid:
 def offset(solid: Solid, amount: float) -> Solid:
     """Grown (or shrunk, when negative) by `amount`. Keeps exactness outside when growing an exact solid."""
     lower, upper = grown(solid, amount)
-    return replace(solid, field=lambda xyz: solid.field(xyz) - amount, lower=lower, upper=upper,
-                   exact=solid.exact and amount >= 0)
+    return replace(
+        solid, field=lambda xyz: solid.field(xyz) - amount, lower=lower, upper=upper, exact=solid.exact and amount >= 0
+    )
 
 
 def shell(solid: Solid, thickness: float) -> Solid:
@@ -120,8 +128,13 @@ def mirror_x(solid: Solid) -> Solid:
         return solid.field(np.stack([np.abs(xyz[0]), xyz[1], xyz[2]]))
 
     reach = max(abs(solid.lower[0]), abs(solid.upper[0]))
-    return replace(solid, field=field, lower=(-reach, *solid.lower[1:]), upper=(reach, *solid.upper[1:]),
-                   exact=solid.exact and solid.lower[0] >= 0)
+    return replace(
+        solid,
+        field=field,
+        lower=(-reach, *solid.lower[1:]),
+        upper=(reach, *solid.upper[1:]),
+        exact=solid.exact and solid.lower[0] >= 0,
+    )
 
 
 def mirror_z(solid: Solid) -> Solid:
@@ -131,8 +144,13 @@ def mirror_z(solid: Solid) -> Solid:
         return solid.field(np.stack([xyz[0], xyz[1], np.abs(xyz[2])]))
 
     reach = max(abs(solid.lower[2]), abs(solid.upper[2]))
-    return replace(solid, field=field, lower=(*solid.lower[:2], -reach), upper=(*solid.upper[:2], reach),
-                   exact=solid.exact and solid.lower[2] >= 0)
+    return replace(
+        solid,
+        field=field,
+        lower=(*solid.lower[:2], -reach),
+        upper=(*solid.upper[:2], reach),
+        exact=solid.exact and solid.lower[2] >= 0,
+    )
 
 
 def around_y(solid: Solid, count: int, phase: float = 0.0) -> Solid:
@@ -150,15 +168,24 @@ def around_y(solid: Solid, count: int, phase: float = 0.0) -> Solid:
 
     corner = max(abs(solid.lower[2]), abs(solid.upper[2]))
     reach = float(np.hypot(max(abs(solid.lower[0]), abs(solid.upper[0])), corner))
-    return replace(solid, field=field, lower=(-reach, solid.lower[1], -reach), upper=(reach, solid.upper[1], reach),
-                   cost=solid.cost + 4)
+    return replace(
+        solid,
+        field=field,
+        lower=(-reach, solid.lower[1], -reach),
+        upper=(reach, solid.upper[1], reach),
+        cost=solid.cost + 4,
+    )
 
 
 def move(solid: Solid, by: Sequence[float]) -> Solid:
     """Translated by `by`. Keeps exactness."""
     shift = np.asarray(by, dtype=np.float32)[:, None]
-    return replace(solid, field=lambda xyz: solid.field(xyz - shift),
-                   lower=vector(np.add(solid.lower, by)), upper=vector(np.add(solid.upper, by)))
+    return replace(
+        solid,
+        field=lambda xyz: solid.field(xyz - shift),
+        lower=vector(np.add(solid.lower, by)),
+        upper=vector(np.add(solid.upper, by)),
+    )
 
 
 def rotate(solid: Solid, axis: str, degrees: float) -> Solid:
@@ -172,17 +199,25 @@ def rotate(solid: Solid, axis: str, degrees: float) -> Solid:
     inverse = matrix.T.astype(np.float32)
     middle, half = np.add(solid.upper, solid.lower) / 2.0, np.subtract(solid.upper, solid.lower) / 2.0
     reach = np.abs(matrix) @ half
-    return replace(solid, field=lambda xyz: solid.field(inverse @ xyz),
-                   lower=vector(matrix @ middle - reach), upper=vector(matrix @ middle + reach))
+    return replace(
+        solid,
+        field=lambda xyz: solid.field(inverse @ xyz),
+        lower=vector(matrix @ middle - reach),
+        upper=vector(matrix @ middle + reach),
+    )
 
 
 def stretch(solid: Solid, factors: Sequence[float]) -> Solid:
     """Scaled along the axes. Exact for equal factors, else a lower bound (divided by the largest squeeze)."""
     scale = np.asarray(factors, dtype=np.float32)[:, None]
     smallest = float(min(factors))
-    return replace(solid, field=lambda xyz: solid.field(xyz / scale) * smallest,
-                   lower=vector(np.multiply(solid.lower, factors)), upper=vector(np.multiply(solid.upper, factors)),
-                   exact=solid.exact and len(set(factors)) == 1)
+    return replace(
+        solid,
+        field=lambda xyz: solid.field(xyz / scale) * smallest,
+        lower=vector(np.multiply(solid.lower, factors)),
+        upper=vector(np.multiply(solid.upper, factors)),
+        exact=solid.exact and len(set(factors)) == 1,
+    )
 
 
 def twist(solid: Solid, turn: float, radius: float) -> Solid:
@@ -204,8 +239,14 @@ def twist(solid: Solid, turn: float, radius: float) -> Solid:
         z = sine * xyz[0] + cosine * xyz[2]
         return np.maximum(solid.field(np.stack([x, xyz[1], z])) / stretching, aside - reach)
 
-    return replace(solid, field=field, lower=(-reach, solid.lower[1], -reach), upper=(reach, solid.upper[1], reach),
-                   exact=False, cost=solid.cost + 4)
+    return replace(
+        solid,
+        field=field,
+        lower=(-reach, solid.lower[1], -reach),
+        upper=(reach, solid.upper[1], reach),
+        exact=False,
+        cost=solid.cost + 4,
+    )
 
 
 def ribbed(solid: Solid, count: int, depth: float) -> Solid:
@@ -217,5 +258,11 @@ def ribbed(solid: Solid, count: int, depth: float) -> Solid:
         factor = 1.0 - depth * np.cos(count * np.arctan2(xyz[2], xyz[0]))
         return solid.field(np.stack([xyz[0] * factor, xyz[1], xyz[2] * factor])) / stretching
 
-    return replace(solid, field=field, lower=(-reach, solid.lower[1], -reach), upper=(reach, solid.upper[1], reach),
-                   exact=False, cost=solid.cost + 4)
+    return replace(
+        solid,
+        field=field,
+        lower=(-reach, solid.lower[1], -reach),
+        upper=(reach, solid.upper[1], reach),
+        exact=False,
+        cost=solid.cost + 4,
+    )

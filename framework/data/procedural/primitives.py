@@ -45,8 +45,9 @@ def sphere(radius: float, center: Point = (0.0, 0.0, 0.0)) -> Solid:
     def field(xyz: Array) -> Array:
         return _length(xyz[0] - cx, xyz[1] - cy, xyz[2] - cz) - radius
 
-    return Solid(field=field, lower=(cx - radius, cy - radius, cz - radius),
-                 upper=(cx + radius, cy + radius, cz + radius))
+    return Solid(
+        field=field, lower=(cx - radius, cy - radius, cz - radius), upper=(cx + radius, cy + radius, cz + radius)
+    )
 
 
 def ellipsoid(radii: Point, center: Point = (0.0, 0.0, 0.0)) -> Solid:
@@ -58,8 +59,9 @@ def ellipsoid(radii: Point, center: Point = (0.0, 0.0, 0.0)) -> Solid:
     def field(xyz: Array) -> Array:
         return (_length((xyz[0] - cx) / rx, (xyz[1] - cy) / ry, (xyz[2] - cz) / rz) - 1.0) * smallest
 
-    return Solid(field=field, lower=(cx - rx, cy - ry, cz - rz), upper=(cx + rx, cy + ry, cz + rz),
-                 exact=rx == ry == rz)
+    return Solid(
+        field=field, lower=(cx - rx, cy - ry, cz - rz), upper=(cx + rx, cy + ry, cz + rz), exact=rx == ry == rz
+    )
 
 
 def capsule(start: Point, end: Point, radius: float) -> Solid:
@@ -105,8 +107,9 @@ def torus(radius: float, thickness: float, center: Point = (0.0, 0.0, 0.0)) -> S
         return _length(ring, xyz[1] - cy) - thickness
 
     reach = radius + thickness
-    return Solid(field=field, lower=(cx - reach, cy - thickness, cz - reach),
-                 upper=(cx + reach, cy + thickness, cz + reach))
+    return Solid(
+        field=field, lower=(cx - reach, cy - thickness, cz - reach), upper=(cx + reach, cy + thickness, cz + reach)
+    )
 
 
 def torus_arc(radius: float, thickness: float, half_angle: float) -> Solid:
@@ -141,8 +144,12 @@ def lathe(profile: Outline, radius: float = 0.0) -> Solid:
     def field(xyz: Array) -> Array:
         return _outline_distance(_length(xyz[0], xyz[2]), xyz[1], points, closed=False) - radius
 
-    return Solid(field=field, lower=(-reach, min(y for _, y in points) - radius, -reach),
-                 upper=(reach, max(y for _, y in points) + radius, reach), cost=1 + len(points) // 2)
+    return Solid(
+        field=field,
+        lower=(-reach, min(y for _, y in points) - radius, -reach),
+        upper=(reach, max(y for _, y in points) + radius, reach),
+        cost=1 + len(points) // 2,
+    )
 
 
 def lathe_wall(profile: Outline, thickness: float) -> Solid:
@@ -157,8 +164,12 @@ def lathe_wall(profile: Outline, thickness: float) -> Solid:
     def field(xyz: Array) -> Array:
         return np.sqrt(_path_distance_squared(_length(xyz[0], xyz[2]), xyz[1], points)) - half
 
-    return Solid(field=field, lower=(-reach, min(y for _, y in points) - half, -reach),
-                 upper=(reach, max(y for _, y in points) + half, reach), cost=1 + len(points) // 2)
+    return Solid(
+        field=field,
+        lower=(-reach, min(y for _, y in points) - half, -reach),
+        upper=(reach, max(y for _, y in points) + half, reach),
+        cost=1 + len(points) // 2,
+    )
 
 
 def cylinder(radius: float, low: float, high: float, rounding: float = 0.0, top_radius: float | None = None) -> Solid:

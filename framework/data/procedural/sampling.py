@@ -63,8 +63,15 @@ def project(item: ProceduralObject, points: Array, steps: int) -> tuple[Array, A
     return points, gradient / np.sqrt(squared)[:, None]
 
 
-def sample_object(item: ProceduralObject, surface: int = 20_000, volume: int = 20_000, near: int = 20_000,
-                  views: int = 4, view_size: int = 96, resolution: int = 96) -> dict[str, Array]:
+def sample_object(
+    item: ProceduralObject,
+    surface: int = 20_000,
+    volume: int = 20_000,
+    near: int = 20_000,
+    views: int = 4,
+    view_size: int = 96,
+    resolution: int = 96,
+) -> dict[str, Array]:
     """Everything that the files of one object hold, deterministic by family and seed.
 
     Returns
@@ -85,10 +92,13 @@ def sample_object(item: ProceduralObject, surface: int = 20_000, volume: int = 2
     volume_points = stored_precision(random.uniform(-VOLUME_EXTENT, VOLUME_EXTENT, (volume, 3)))
     occupancy = item.occupancy(np.concatenate([volume_points, near_points]))
     return {
-        "surface": stored_precision(on_surface), "normals": normals,
+        "surface": stored_precision(on_surface),
+        "normals": normals,
         "surface_labels": item.labels(on_surface).astype(np.uint8),
-        "volume": volume_points, "volume_occupancy": occupancy[:volume],
-        "near": near_points, "near_occupancy": occupancy[volume:],
+        "volume": volume_points,
+        "volume_occupancy": occupancy[:volume],
+        "near": near_points,
+        "near_occupancy": occupancy[volume:],
         "views": render_views(mesh, views, view_size),
     }
 
@@ -127,7 +137,9 @@ def _field_grid(item: ProceduralObject, cells: int) -> Array:
     Elsewhere the value of the enclosing block's centre stands, whose sign is right and whose size does not matter.
     """
     count = cells // _COARSE
-    coarse = _block_centers(np.stack(np.meshgrid(*[np.arange(count)] * 3, indexing="ij"), -1).reshape(-1, 3), _COARSE, cells)
+    coarse = _block_centers(
+        np.stack(np.meshgrid(*[np.arange(count)] * 3, indexing="ij"), -1).reshape(-1, 3), _COARSE, cells
+    )
     values = item.distance(coarse)
     filled = values.reshape((count,) * 3)
     for axis in range(3):

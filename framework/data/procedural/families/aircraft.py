@@ -5,12 +5,30 @@ from __future__ import annotations
 import numpy as np
 
 from framework.data.procedural.families.draw import (
-    DARK, GLASS_BLUE, METALS, VIVIDS, WHITE, Rng, between, chance, darker, pick, tint, two_tints,
+    DARK,
+    GLASS_BLUE,
+    METALS,
+    VIVIDS,
+    WHITE,
+    Rng,
+    between,
+    chance,
+    darker,
+    pick,
+    tint,
+    two_tints,
 )
 from framework.data.procedural.operators import around_y, mirror_x, move, rotate, stretch, union
 from framework.data.procedural.parts import Part, Pattern, Recipe
 from framework.data.procedural.primitives import (
-    box, cylinder, ellipsoid, lathe, prism, smooth_outline, sphere, torus,
+    box,
+    cylinder,
+    ellipsoid,
+    lathe,
+    prism,
+    smooth_outline,
+    sphere,
+    torus,
 )
 from framework.data.procedural.solid import Solid
 
@@ -21,19 +39,30 @@ def airplane(rng: Rng) -> Recipe:
     thick = between(rng, 0.055, 0.075) * (1.25 if kind == "propeller" else 1.0)
     body, accent = two_tints(rng, VIVIDS)
     body = WHITE if chance(rng, 0.5) else body
-    span = {"airliner": between(rng, 0.4, 0.52), "propeller": between(rng, 0.48, 0.58), "jet": between(rng, 0.3, 0.4)}[kind]
+    span = {"airliner": between(rng, 0.4, 0.52), "propeller": between(rng, 0.48, 0.58), "jet": between(rng, 0.3, 0.4)}[
+        kind
+    ]
     wing_y = 0.55 * thick if kind == "propeller" and chance(rng, 0.5) else -0.45 * thick
     engines, engine_label = _engines(rng, kind, span, wing_y, thick)
     parts = (
-        Part(label="fuselage", color=body, sdf=_fuselage(thick, kind),
-             pattern=Pattern(kind="band", color=accent, size=0.03, start=-0.25 * thick)),
-        Part(label="wings", color=accent if kind != "airliner" else (0.8, 0.82, 0.85),
-             sdf=_wings(rng, kind, span, wing_y)),
+        Part(
+            label="fuselage",
+            color=body,
+            sdf=_fuselage(thick, kind),
+            pattern=Pattern(kind="band", color=accent, size=0.03, start=-0.25 * thick),
+        ),
+        Part(
+            label="wings",
+            color=accent if kind != "airliner" else (0.8, 0.82, 0.85),
+            sdf=_wings(rng, kind, span, wing_y),
+        ),
         Part(label="tail", color=accent, sdf=_tail(rng, thick)),
         Part(label="cockpit", color=GLASS_BLUE, sdf=_cockpit(kind, thick)),
         Part(label=engine_label, color=DARK if kind == "propeller" else tint(rng, METALS), sdf=engines),
     )
-    return Recipe(parts=parts, caption={"jet": "a jet plane", "propeller": "a propeller plane"}.get(kind, "an airliner"))
+    return Recipe(
+        parts=parts, caption={"jet": "a jet plane", "propeller": "a propeller plane"}.get(kind, "an airliner")
+    )
 
 
 def rocket(rng: Rng) -> Recipe:
@@ -42,14 +71,20 @@ def rocket(rng: Rng) -> Recipe:
     shoulder = between(rng, 0.55, 0.68)
     body_color, accent = two_tints(rng, VIVIDS)
     body_color = WHITE if chance(rng, 0.6) else body_color
-    side = smooth_outline([(waist * radius, 0.1), (radius, 0.3), (radius, shoulder), (0.6 * radius, 0.86), (0.0, 1.0)], 2)
+    side = smooth_outline(
+        [(waist * radius, 0.1), (radius, 0.3), (radius, shoulder), (0.6 * radius, 0.86), (0.0, 1.0)], 2
+    )
     cut = float(np.interp(0.72, [y for _, y in side], [r for r, _ in side]))
     lower = [(r, y) for r, y in side if y < 0.72]
     upper = [(r, y) for r, y in side if y > 0.72]
     fins = pick(rng, (3, 4))
     parts = [
-        Part(label="body", color=body_color, sdf=lathe([(0.0, 0.1), *lower, (cut, 0.72), (0.0, 0.72)]),
-             pattern=Pattern(kind="band", color=accent, size=0.05, start=between(rng, 0.2, 0.3))),
+        Part(
+            label="body",
+            color=body_color,
+            sdf=lathe([(0.0, 0.1), *lower, (cut, 0.72), (0.0, 0.72)]),
+            pattern=Pattern(kind="band", color=accent, size=0.05, start=between(rng, 0.2, 0.3)),
+        ),
         Part(label="nose", color=accent, sdf=lathe([(0.0, 0.72), (cut, 0.72), *upper], 0.004)),
         Part(label="fins", color=accent, sdf=_fins(rng, radius, waist, fins)),
         Part(label="nozzle", color=DARK, sdf=cylinder(0.75 * waist * radius, 0.03, 0.14, 0.01, 0.5 * waist * radius)),
@@ -57,15 +92,28 @@ def rocket(rng: Rng) -> Recipe:
     ]
     if chance(rng, 0.3):
         booster = union(cylinder(0.06, 0.06, 0.5, 0.015), ellipsoid((0.055, 0.1, 0.055), (0.0, 0.5, 0.0)))
-        parts.append(Part(label="boosters", color=darker(body_color, 0.15),
-                          sdf=mirror_x(move(booster, (radius + 0.045, 0.0, 0.0)))))
+        parts.append(
+            Part(
+                label="boosters",
+                color=darker(body_color, 0.15),
+                sdf=mirror_x(move(booster, (radius + 0.045, 0.0, 0.0))),
+            )
+        )
     return Recipe(parts=tuple(parts), caption=f"a rocket with {fins} fins")
 
 
 def _fuselage(thick: float, kind: str) -> Solid:
     """Nose at z = 0.5, tail at z = -0.5, the tail's underside rising."""
     tail = 0.25 if kind != "jet" else 0.55
-    side = [(0.0, -0.5), (tail * thick, -0.48), (0.9 * thick, -0.2), (thick, 0.0), (thick, 0.3), (0.75 * thick, 0.46), (0.0, 0.5)]
+    side = [
+        (0.0, -0.5),
+        (tail * thick, -0.48),
+        (0.9 * thick, -0.2),
+        (thick, 0.0),
+        (thick, 0.3),
+        (0.75 * thick, 0.46),
+        (0.0, 0.5),
+    ]
     if kind == "jet":
         side[-3:] = [(thick, 0.1), (0.6 * thick, 0.36), (0.0, 0.52)]
     return rotate(lathe(smooth_outline(side, 2)), "x", 90.0)

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from framework.data.procedural.families.draw import (
-    GLASS_BLUE, METALS, RUBBER, VIVIDS, WHITE, Rng, between, chance, darker, hex_color, mixed, pick, tint,
+    GLASS_BLUE,
+    METALS,
+    RUBBER,
+    VIVIDS,
+    WHITE,
+    Rng,
+    between,
+    chance,
+    darker,
+    hex_color,
+    mixed,
+    pick,
+    tint,
 )
 from framework.data.procedural.operators import mirror_x, move, rotate, subtract, union
 from framework.data.procedural.parts import Part, Pattern, Recipe
@@ -37,10 +49,16 @@ def car(rng: Rng) -> Recipe:
         Part(label="roof", color=paint, sdf=_roof(kind, width, deck + cabin)),
         Part(label="tires", color=RUBBER, sdf=_wheels(width, wheel, axle, wheel, 0.1)),
         Part(label="hubs", color=tint(rng, METALS), sdf=_wheels(width, wheel, axle, 0.55 * wheel, 0.125)),
-        Part(label="headlights", color=HEADLIGHT,
-             sdf=mirror_x(ellipsoid((0.05, 0.035, 0.03), (0.36 * width, 0.78 * deck, 0.485)))),
-        Part(label="taillights", color=TAILLIGHT,
-             sdf=mirror_x(box((0.08, 0.05, 0.03), 0.01, (0.36 * width, 0.78 * deck, -0.49)))),
+        Part(
+            label="headlights",
+            color=HEADLIGHT,
+            sdf=mirror_x(ellipsoid((0.05, 0.035, 0.03), (0.36 * width, 0.78 * deck, 0.485))),
+        ),
+        Part(
+            label="taillights",
+            color=TAILLIGHT,
+            sdf=mirror_x(box((0.08, 0.05, 0.03), 0.01, (0.36 * width, 0.78 * deck, -0.49))),
+        ),
     )
     return Recipe(parts=parts, caption=f"a {kind}")
 
@@ -48,7 +66,13 @@ def car(rng: Rng) -> Recipe:
 def _body(kind: str, width: float, deck: float, wheel: float, axle: float) -> Solid:
     r, floor = 0.035, 0.07
     nose = deck - (0.02 if kind != "van" else 0.0)
-    outline = [(-0.5 + r, floor + r), (0.5 - r, floor + r), (0.5 - r, nose - 0.04 - r), (0.24, deck - r), (-0.5 + r, deck - r)]
+    outline = [
+        (-0.5 + r, floor + r),
+        (0.5 - r, floor + r),
+        (0.5 - r, nose - 0.04 - r),
+        (0.24, deck - r),
+        (-0.5 + r, deck - r),
+    ]
     body = prism(outline, width - 2 * r, "zy", r)
     arch = rotate(cylinder(wheel + 0.022, 0.5 * width - 0.12, 0.5 * width + 0.1), "z", -90.0)
     arches = [mirror_x(move(arch, (0.0, wheel, z))) for z in (axle, -axle)]

@@ -9,7 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from framework.data.procedural.families.draw import (
-    DARK, FABRICS, HAIRS, IRISES, SKINS, VIVIDS, WHITE, Rng, between, chance, darker, lighter, pick, tint,
+    DARK,
+    FABRICS,
+    HAIRS,
+    IRISES,
+    SKINS,
+    VIVIDS,
+    WHITE,
+    Rng,
+    between,
+    chance,
+    darker,
+    lighter,
+    pick,
+    tint,
 )
 from framework.data.procedural.families.hair import HAIR_STYLES, hair
 from framework.data.procedural.operators import clip, mirror_x, move, offset, smooth_union, stretch, union
@@ -73,10 +86,16 @@ def _skeleton(rng: Rng) -> Skeleton:
     hip_x = between(rng, 0.06, 0.075)
     stance = between(rng, 0.0, 0.03)
     return Skeleton(
-        head=head, head_y=shoulder_y + 0.9 * head + 0.05, shoulder=(x, shoulder_y, 0.0),
-        elbow=(x + 0.5 * out, shoulder_y - 0.5 * down, 0.0), hand=(x + out, shoulder_y - down, 0.02),
-        hip=(hip_x, leg, 0.0), knee=(hip_x + 0.5 * stance, 0.52 * leg, 0.008), foot=(hip_x + stance, 0.045, 0.0),
-        limb=limb, girth=girth,
+        head=head,
+        head_y=shoulder_y + 0.9 * head + 0.05,
+        shoulder=(x, shoulder_y, 0.0),
+        elbow=(x + 0.5 * out, shoulder_y - 0.5 * down, 0.0),
+        hand=(x + out, shoulder_y - down, 0.02),
+        hip=(hip_x, leg, 0.0),
+        knee=(hip_x + 0.5 * stance, 0.52 * leg, 0.008),
+        foot=(hip_x + stance, 0.045, 0.0),
+        limb=limb,
+        girth=girth,
     )
 
 
@@ -101,8 +120,9 @@ def _leg(bones: Skeleton) -> Solid:
 
 def _shirt(rng: Rng, bones: Skeleton, torso: Solid, arm: Solid) -> Solid:
     """Torso up to the neck with sleeves that end between elbow and hand, or above the elbow."""
-    trunk = clip(clip(offset(torso, 0.022), (0.0, -1.0, 0.0), -bones.hip[1] - 0.01), (0.0, 1.0, 0.0),
-                 bones.shoulder[1] + 0.045)
+    trunk = clip(
+        clip(offset(torso, 0.022), (0.0, -1.0, 0.0), -bones.hip[1] - 0.01), (0.0, 1.0, 0.0), bones.shoulder[1] + 0.045
+    )
     along = (bones.hand[0] - bones.shoulder[0], bones.hand[1] - bones.shoulder[1], 0.0)
     share = pick(rng, (0.4, 0.8))
     end = tuple(s + share * a for s, a in zip(bones.shoulder, along, strict=True))
@@ -139,6 +159,9 @@ def _face(rng: Rng, bones: Skeleton) -> list[Part]:
     return [
         Part(label="eyes", color=darker(tint(rng, IRISES), 0.25), sdf=mirror_x(move(eye, (0.34 * r, y, 0.85 * r)))),
         Part(label="highlights", color=WHITE, sdf=mirror_x(shine)),
-        Part(label="mouth", color=(0.66, 0.27, 0.3),
-             sdf=ellipsoid((0.13 * r, 0.05 * r, 0.05 * r), (0.0, bones.head_y - 0.5 * r, 0.8 * r))),
+        Part(
+            label="mouth",
+            color=(0.66, 0.27, 0.3),
+            sdf=ellipsoid((0.13 * r, 0.05 * r, 0.05 * r), (0.0, bones.head_y - 0.5 * r, 0.8 * r)),
+        ),
     ]

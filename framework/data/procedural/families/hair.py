@@ -80,8 +80,11 @@ def _tails(rng: Rng, width: float, thick: float) -> list[Solid]:
 
 def _long(rng: Rng, width: float, thick: float) -> list[Solid]:
     low = between(rng, -0.72, -0.55)
-    curtain = smooth_union(0.1, ellipsoid((width + thick, 0.5, 0.42), (0.0, 0.0, -0.06)),
-                           box((2 * (width + thick) - 0.06, 0.4 - low, 0.34), 0.15, (0.0, 0.5 * (low + 0.1), -0.28)))
+    curtain = smooth_union(
+        0.1,
+        ellipsoid((width + thick, 0.5, 0.42), (0.0, 0.0, -0.06)),
+        box((2 * (width + thick) - 0.06, 0.4 - low, 0.34), 0.15, (0.0, 0.5 * (low + 0.1), -0.28)),
+    )
     face = box((2 * width * 0.85, 1.6, 0.9), 0.1, (0.0, -0.55, 0.5))
     return [subtract(curtain, face), *_fringe(rng, width)]
 

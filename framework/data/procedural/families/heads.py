@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 from framework.data.procedural.families.draw import (
-    DARK, HAIRS, IRISES, SKINS, VIVIDS, WHITE, Rng, between, chance, darker, hex_color, mixed, pick, tint,
+    DARK,
+    HAIRS,
+    IRISES,
+    SKINS,
+    VIVIDS,
+    WHITE,
+    Rng,
+    between,
+    chance,
+    darker,
+    hex_color,
+    mixed,
+    pick,
+    tint,
 )
 from framework.data.procedural.families.hair import HAIR_STYLES, hair
-from framework.data.procedural.operators import clip, mirror_x, move, offset, rotate, smooth_union, stretch, subtract, union
+from framework.data.procedural.operators import (
+    clip,
+    mirror_x,
+    move,
+    rotate,
+    smooth_union,
+    stretch,
+    union,
+)
 from framework.data.procedural.parts import Part, Recipe
 from framework.data.procedural.primitives import (
-    box, capsule, cylinder, ellipsoid, lathe, round_cone, sphere, torus, torus_arc,
+    capsule,
+    cylinder,
+    ellipsoid,
+    lathe,
+    round_cone,
+    sphere,
+    torus,
+    torus_arc,
 )
 from framework.data.procedural.solid import Solid
 

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from framework.data.procedural.families.draw import (
-    GLASS_BLUE, ROOFS, VIVIDS, WALLS, WHITE, WOODS, Rng, between, chance, darker, mixed, pick, tint,
+    GLASS_BLUE,
+    ROOFS,
+    VIVIDS,
+    WALLS,
+    WHITE,
+    WOODS,
+    Rng,
+    between,
+    chance,
+    darker,
+    mixed,
+    pick,
+    tint,
 )
 from framework.data.procedural.operators import intersect, mirror_x, move, union
 from framework.data.procedural.parts import Part, Pattern, Recipe
@@ -22,24 +34,35 @@ def house(rng: Rng) -> Recipe:
     boards = Pattern(kind="stripes", color=darker(wall, 0.08), size=0.05) if chance(rng, 0.5) else None
     parts = [
         Part(label="walls", color=wall, pattern=boards, sdf=_walls(roof_kind, width, depth, tall, rise)),
-        Part(label="roof", color=roof, sdf=_roof(roof_kind, width, depth, tall, rise),
-             pattern=Pattern(kind="stripes", color=darker(roof, 0.14), size=0.045)),
+        Part(
+            label="roof",
+            color=roof,
+            sdf=_roof(roof_kind, width, depth, tall, rise),
+            pattern=Pattern(kind="stripes", color=darker(roof, 0.14), size=0.045),
+        ),
         Part(label="door", color=tint(rng, WOODS + VIVIDS), sdf=_door(depth)),
-        Part(label="windows", color=mixed(GLASS_BLUE, (1.0, 0.95, 0.7), between(rng, 0.0, 0.5)),
-             sdf=_windows(floors, width, depth, tall)),
+        Part(
+            label="windows",
+            color=mixed(GLASS_BLUE, (1.0, 0.95, 0.7), between(rng, 0.0, 0.5)),
+            sdf=_windows(floors, width, depth, tall),
+        ),
     ]
     extra = pick(rng, ("chimney", "chimney", "porch", "tower", "none"))
     if extra != "none":
         parts.append(_extra(rng, extra, width, depth, tall, rise, roof))
     tail = "" if extra == "none" else f" and a {extra}"
-    return Recipe(parts=tuple(parts), caption=f"a house with {floors} floor{'s' if floors > 1 else ''}, a {roof_kind} roof{tail}")
+    return Recipe(
+        parts=tuple(parts), caption=f"a house with {floors} floor{'s' if floors > 1 else ''}, a {roof_kind} roof{tail}"
+    )
 
 
 def _walls(roof: str, width: float, depth: float, tall: float, rise: float) -> Solid:
     walls = box((width, tall, depth), 0.005, (0.0, 0.5 * tall, 0.0))
     if roof != "gable":
         return walls
-    gable = prism([(0.5 * depth, tall - 0.02), (0.0, tall + rise - 0.02), (-0.5 * depth, tall - 0.02)], width - 0.02, "zy")
+    gable = prism(
+        [(0.5 * depth, tall - 0.02), (0.0, tall + rise - 0.02), (-0.5 * depth, tall - 0.02)], width - 0.02, "zy"
+    )
     return union(walls, gable)
 
 
@@ -48,14 +71,28 @@ def _roof(kind: str, width: float, depth: float, tall: float, rise: float) -> So
     if kind == "gable":
         slope = rise / (0.5 * depth)
         z, drop, lift = 0.5 * depth + eave, eave * slope, 0.06
-        outline = [(z, tall - drop), (z, tall - drop + lift), (0.0, tall + rise + lift), (-z, tall - drop + lift),
-                   (-z, tall - drop), (0.0, tall + rise)]
+        outline = [
+            (z, tall - drop),
+            (z, tall - drop + lift),
+            (0.0, tall + rise + lift),
+            (-z, tall - drop + lift),
+            (-z, tall - drop),
+            (0.0, tall + rise),
+        ]
         return prism(outline, width + 0.12, "zy", r)
     if kind == "hip":
         slab = box((width + 2 * eave, 0.05, depth + 2 * eave), r, (0.0, tall + 0.02, 0.0))
         ridge = 0.5 * width - 0.5 * depth + 0.04
-        front = prism([(-0.5 * width - 0.05, tall), (0.5 * width + 0.05, tall), (max(ridge, 0.03), tall + rise),
-                       (-max(ridge, 0.03), tall + rise)], depth + 0.2, "xy")
+        front = prism(
+            [
+                (-0.5 * width - 0.05, tall),
+                (0.5 * width + 0.05, tall),
+                (max(ridge, 0.03), tall + rise),
+                (-max(ridge, 0.03), tall + rise),
+            ],
+            depth + 0.2,
+            "xy",
+        )
         side = prism([(0.5 * depth + 0.05, tall), (0.0, tall + rise), (-0.5 * depth - 0.05, tall)], width + 0.2, "zy")
         return union(slab, intersect(front, side))
     slab = box((width + 0.1, 0.06, depth + 0.1), r, (0.0, tall + 0.02, 0.0))
@@ -80,7 +117,9 @@ def _windows(floors: int, width: float, depth: float, tall: float) -> Solid:
     return union(*pieces)
 
 
-def _extra(rng: Rng, kind: str, width: float, depth: float, tall: float, rise: float, roof: tuple[float, float, float]) -> Part:
+def _extra(
+    rng: Rng, kind: str, width: float, depth: float, tall: float, rise: float, roof: tuple[float, float, float]
+) -> Part:
     if kind == "chimney":
         x = pick(rng, (-1.0, 1.0)) * 0.28 * width
         stack = box((0.12, rise + 0.2, 0.12), 0.01, (x, tall + 0.5 * rise + 0.04, -0.14 * depth))
@@ -93,5 +132,9 @@ def _extra(rng: Rng, kind: str, width: float, depth: float, tall: float, rise: f
     x = pick(rng, (-1.0, 1.0)) * 0.5 * width
     body = cylinder(0.19, 0.0, tall + 0.18, 0.01)
     cone = lathe([(0.0, tall + 0.16), (0.23, tall + 0.16), (0.0, tall + 0.5)], 0.012)
-    return Part(label="tower", color=roof, sdf=move(union(body, cone), (x, 0.0, 0.12 * depth)),
-                pattern=Pattern(kind="band", color=(0.93, 0.88, 0.8), size=tall + 0.16, start=0.0))
+    return Part(
+        label="tower",
+        color=roof,
+        sdf=move(union(body, cone), (x, 0.0, 0.12 * depth)),
+        pattern=Pattern(kind="band", color=(0.93, 0.88, 0.8), size=tall + 0.16, start=0.0),
+    )

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from framework.data.procedural.families.draw import (
-    CERAMICS, FABRICS, METALS, WOODS, Rng, between, chance, darker, hex_color, lighter, pick, tint,
+    CERAMICS,
+    FABRICS,
+    METALS,
+    WOODS,
+    Rng,
+    between,
+    chance,
+    darker,
+    hex_color,
+    lighter,
+    pick,
+    tint,
 )
 from framework.data.procedural.operators import move, union
 from framework.data.procedural.parts import Part, Pattern, Recipe
 from framework.data.procedural.primitives import (
-    bezier, capsule, cylinder, lathe, lathe_wall, smooth_outline, sphere, sweep,
+    bezier,
+    capsule,
+    cylinder,
+    lathe,
+    lathe_wall,
+    smooth_outline,
+    sphere,
+    sweep,
 )
 from framework.data.procedural.solid import Solid, Vector
 
@@ -29,8 +47,11 @@ def lamp(rng: Rng) -> Recipe:
     shade = move(_shade(shade_kind, shade_radius, shade_height), top)
     bulb_y = top[1] - 0.3 * shade_height
     bulb = union(sphere(0.055, (top[0], bulb_y, top[2])), capsule((top[0], bulb_y, top[2]), top, 0.024))
-    trim = (Pattern(kind="band", color=darker(cloth, 0.35), size=0.04, start=top[1] - shade_height)
-            if chance(rng, 0.5) else None)
+    trim = (
+        Pattern(kind="band", color=darker(cloth, 0.35), size=0.04, start=top[1] - shade_height)
+        if chance(rng, 0.5)
+        else None
+    )
     parts = (
         Part(label="base", color=metal, sdf=_base(rng, stem_kind)),
         Part(label="stem", color=metal, sdf=stem),

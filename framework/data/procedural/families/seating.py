@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from framework.data.procedural.families.draw import (
-    FABRICS, METALS, WOODS, Rng, between, chance, darker, lighter, pick, tint,
+    FABRICS,
+    METALS,
+    WOODS,
+    Rng,
+    between,
+    chance,
+    darker,
+    lighter,
+    pick,
+    tint,
 )
 from framework.data.procedural.operators import around_y, mirror_x, mirror_z, move, rotate, union
 from framework.data.procedural.parts import Part, Pattern, Recipe
@@ -48,14 +57,20 @@ def sofa(rng: Rng) -> Recipe:
     cloth = tint(rng, FABRICS)
     rounding = between(rng, 0.03, 0.07)
     base = box((inner + 0.04, base_high - base_low, depth), 0.02, (0.0, 0.5 * (base_low + base_high), 0.0))
-    back = box((inner + 0.04, back_height - base_low, back_thick), rounding,
-               (0.0, 0.5 * (base_low + back_height), -0.5 * depth + 0.5 * back_thick))
+    back = box(
+        (inner + 0.04, back_height - base_low, back_thick),
+        rounding,
+        (0.0, 0.5 * (base_low + back_height), -0.5 * depth + 0.5 * back_thick),
+    )
     back = move(rotate(move(back, (0.0, 0.0, 0.5 * depth)), "x", -between(rng, 0.0, 8.0)), (0.0, 0.0, -0.5 * depth))
     parts = [
         Part(label="frame", color=cloth, sdf=union(base, back)),
         Part(label="arms", color=darker(cloth, 0.06), sdf=_sofa_arms(rng, inner, arm, arm_height, base_low, depth)),
-        Part(label="cushions", color=lighter(cloth, between(rng, 0.1, 0.35)),
-             sdf=_seat_cushions(seats, seat_width, depth, back_thick, base_high)),
+        Part(
+            label="cushions",
+            color=lighter(cloth, between(rng, 0.1, 0.35)),
+            sdf=_seat_cushions(seats, seat_width, depth, back_thick, base_high),
+        ),
         Part(label="legs", color=tint(rng, WOODS), sdf=_sofa_legs(inner, arm, depth, base_low)),
     ]
     if chance(rng, 0.6):
@@ -78,7 +93,9 @@ def _legs(rng: Rng, kind: str, width: float, depth: float, top: float) -> Solid:
         return mirror_x(mirror_z(leg))
     if kind == "square":
         side = between(rng, 0.036, 0.055)
-        leg = box((side, top, side), 0.004, (0.5 * width - 0.5 * side - 0.01, 0.5 * top, 0.5 * depth - 0.5 * side - 0.01))
+        leg = box(
+            (side, top, side), 0.004, (0.5 * width - 0.5 * side - 0.01, 0.5 * top, 0.5 * depth - 0.5 * side - 0.01)
+        )
         return mirror_x(mirror_z(leg))
     if kind == "pedestal":
         foot = round_cone((0.03, 0.07, 0.0), (0.27, 0.025, 0.0), 0.03, 0.02)
@@ -100,13 +117,17 @@ def _chair_back(rng: Rng, kind: str, width: float, tall: float) -> Solid:
     if kind == "slats":
         count = pick(rng, (3, 4, 5))
         step = (w - 0.04) / (count + 1)
-        bars = [box((0.034, tall - 0.04, 0.028), 0.01, (-0.5 * w + 0.02 + step * (i + 1), 0.5 * tall - 0.02, 0.0))
-                for i in range(count)]
+        bars = [
+            box((0.034, tall - 0.04, 0.028), 0.01, (-0.5 * w + 0.02 + step * (i + 1), 0.5 * tall - 0.02, 0.0))
+            for i in range(count)
+        ]
         return union(posts, rail, *bars)
     if kind == "rungs":
         count = pick(rng, (2, 3))
-        bars = [box((w - 0.03, 0.05, 0.03), 0.012, (0.0, tall * (0.3 + 0.7 * i / (count + 1)), 0.0))
-                for i in range(1, count + 1)]
+        bars = [
+            box((w - 0.03, 0.05, 0.03), 0.012, (0.0, tall * (0.3 + 0.7 * i / (count + 1)), 0.0))
+            for i in range(1, count + 1)
+        ]
         return union(posts, rail, *bars)
     panel = box((w - 0.14, 0.5 * tall, 0.03), 0.012, (0.0, 0.58 * tall, 0.0))
     lower = box((w - 0.03, 0.05, 0.03), 0.012, (0.0, 0.34 * tall, 0.0))
@@ -126,8 +147,11 @@ def _arms(width: float, depth: float, height: float, thick: float) -> Solid:
 
 def _cushion(rng: Rng, width: float, depth: float, height: float, is_round: bool) -> Part:
     color = tint(rng, FABRICS)
-    solid = (cylinder(0.44 * width, height - 0.01, height + 0.045, 0.025) if is_round
-             else box((0.86 * width, 0.055, 0.8 * depth), 0.026, (0.0, height + 0.016, 0.02)))
+    solid = (
+        cylinder(0.44 * width, height - 0.01, height + 0.045, 0.025)
+        if is_round
+        else box((0.86 * width, 0.055, 0.8 * depth), 0.026, (0.0, height + 0.016, 0.02))
+    )
     checks = Pattern(kind="checks", color=lighter(color), size=0.07) if chance(rng, 0.3) else None
     return Part(label="cushion", color=color, sdf=solid, pattern=checks)
 
@@ -143,8 +167,10 @@ def _sofa_arms(rng: Rng, inner: float, arm: float, tall: float, low: float, dept
 
 def _seat_cushions(seats: int, width: float, depth: float, back: float, base: float) -> Solid:
     z = 0.5 * back + 0.01
-    one = [box((width - 0.015, 0.16, depth - back), 0.05, ((i - 0.5 * (seats - 1)) * width, base + 0.08, z))
-           for i in range(seats)]
+    one = [
+        box((width - 0.015, 0.16, depth - back), 0.05, ((i - 0.5 * (seats - 1)) * width, base + 0.08, z))
+        for i in range(seats)
+    ]
     return union(*one)
 
 

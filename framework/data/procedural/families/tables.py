@@ -19,8 +19,9 @@ def table(rng: Rng) -> Recipe:
     width = between(rng, 0.85, 1.3)
     depth = width if shape == "round" else width * between(rng, 0.55, 0.8)
     thick = between(rng, 0.04, 0.065)
-    legs_kind = pick(rng, ("straight", "splayed", "pedestal") if shape == "round"
-                     else ("straight", "splayed", "trestle", "panels"))
+    legs_kind = pick(
+        rng, ("straight", "splayed", "pedestal") if shape == "round" else ("straight", "splayed", "trestle", "panels")
+    )
     top_color = WHITE if chance(rng, 0.2) else tint(rng, WOODS)
     leg_color = tint(rng, METALS) if chance(rng, 0.3) else darker(top_color, between(rng, 0.05, 0.4))
     grain = Pattern(kind="rings", color=darker(top_color, 0.1), size=0.06, axis=0)
@@ -43,8 +44,10 @@ def _top(shape: str, width: float, depth: float, tall: float, thick: float) -> S
         return box((width, thick, depth), 0.25 * thick, (0.0, tall - 0.5 * thick, 0.0))
     angles = np.linspace(0.0, 2.0 * np.pi, 28, endpoint=False)
     across, along = np.cos(angles), np.sin(angles)
-    outline = [(0.5 * width * float(np.sign(c) * abs(c) ** 0.6), 0.5 * depth * float(np.sign(s) * abs(s) ** 0.6))
-               for c, s in zip(across, along, strict=True)]
+    outline = [
+        (0.5 * width * float(np.sign(c) * abs(c) ** 0.6), 0.5 * depth * float(np.sign(s) * abs(s) ** 0.6))
+        for c, s in zip(across, along, strict=True)
+    ]
     return move(prism(outline, thick), (0.0, tall - 0.5 * thick, 0.0))
 
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from framework.data.procedural.families.draw import BARKS, LEAVES, VIVIDS, Rng, between, chance, darker, lighter, pick, tint
+from framework.data.procedural.families.draw import (
+    BARKS,
+    LEAVES,
+    VIVIDS,
+    Rng,
+    between,
+    chance,
+    darker,
+    lighter,
+    pick,
+    tint,
+)
 from framework.data.procedural.operators import smooth_union, union
 from framework.data.procedural.parts import Part, Pattern, Recipe
 from framework.data.procedural.primitives import cylinder, ellipsoid, lathe, round_cone, smooth_outline, sphere, sweep
@@ -21,8 +32,12 @@ def tree(rng: Rng) -> Recipe:
     ground = cylinder(between(rng, 0.2, 0.28), 0.0, 0.045, 0.02)
     parts = [
         Part(label="ground", color=tint(rng, LEAVES[:4]), sdf=ground),
-        Part(label="trunk", color=bark, sdf=_trunk(rng, kind, crown_low),
-             pattern=Pattern(kind="stripes", color=darker(bark, 0.12), size=0.03)),
+        Part(
+            label="trunk",
+            color=bark,
+            sdf=_trunk(rng, kind, crown_low),
+            pattern=Pattern(kind="stripes", color=darker(bark, 0.12), size=0.03),
+        ),
         Part(label="crown", color=leaf, sdf=crown, pattern=dapple),
     ]
     if kind == "broadleaf" and chance(rng, 0.35):

@@ -5,7 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from framework.data.procedural.families.draw import (
-    CERAMICS, GLASSES, METALS, VIVIDS, WHITE, Rng, between, chance, darker, hex_color, lighter, pick, tint,
+    CERAMICS,
+    GLASSES,
+    METALS,
+    VIVIDS,
+    WHITE,
+    Rng,
+    between,
+    chance,
+    darker,
+    hex_color,
+    lighter,
+    pick,
+    tint,
 )
 from framework.data.procedural.operators import mirror_x, move, ribbed, stretch, subtract, twist
 from framework.data.procedural.parts import Part, Pattern, Recipe

@@ -1,0 +1,77 @@
+"""The data module `procedural`: the set is written once, then read like any other set of shapes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import fields
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from framework.data.config import ProceduralConfig, ShapeItemsConfig, ShapesConfig
+from framework.data.procedural.catalogue import FAMILIES, RECIPE_VERSION
+from framework.data.procedural.writing import SampleCounts, missing_count, write_set
+from framework.data.shapes import ShapesData
+
+
+class ProceduralData(ShapesData):
+    """`ShapesData` over a set that `prepare_data` writes below `config.root`; batches are `ShapeBatch`."""
+
+    def __init__(self, config: ProceduralConfig) -> None:
+        super().__init__(shapes_config(config))
+        self.procedural = config
+
+    def prepare_data(self) -> None:
+        """Make the objects that are missing (one process of a machine only); an interrupted run goes on."""
+        config = self.procedural
+        splits = split_counts(config)
+        missing = missing_count(objects_root(config), splits, config.seed)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), disable=missing == 0) as progress:
+            task = progress.add_task("procedural objects", total=missing)
+            for _ in write_set(
+                objects_root(config),
+                splits,
+                config.seed,
+                sample_counts(config),
+                config.processes,
+                lists=Path(self.config.root),
+            ):
+                progress.advance(task)
+
+
+def split_counts(config: ProceduralConfig) -> dict[str, int]:
+    """Objects of each split."""
+    return {"train": config.train, "val": config.val, "test": config.test}
+
+
+def sample_counts(config: ProceduralConfig) -> SampleCounts:
+    """What is stored of each object."""
+    return SampleCounts(
+        surface=config.samples, volume=config.samples, near=config.samples, view_size=config.render_size
+    )
+
+
+def objects_root(config: ProceduralConfig) -> Path:
+    """Folder of the objects: its name is a hash of the recipe's version and of what is stored.
+
+    Sets of different seeds and sizes share it; their objects have different names.
+    """
+    facts = {"recipe": RECIPE_VERSION, "families": FAMILIES, "stored": vars(sample_counts(config))}
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+    return Path(config.root) / digest
+
+
+def shapes_config(config: ProceduralConfig) -> ShapesConfig:
+    """Options that make `ShapesData` read the set: its lists lie in a folder of their own beside the objects."""
+    objects = objects_root(config)
+    name = "_".join([f"seed{config.seed}", *(f"{split}{count}" for split, count in split_counts(config).items())])
+    shared = {item.name: getattr(config, item.name) for item in fields(ShapeItemsConfig)}
+    return ShapesConfig(
+        root=str(objects / "splits" / name),
+        geometry=str(objects / "geometry"),
+        images=str(objects / "images"),
+        **shared,
+    )
