@@ -12,9 +12,10 @@ import struct
 from typing import Any
 
 import numpy as np
+import torch
 
-from framework.export.color import linear_from_srgb
 from framework.geometry.mesh import Mesh
+from framework.renderers.shading import linear_from_srgb
 
 _FLOAT, _UNSIGNED_INT = 5126, 5125  # component types
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963  # buffer targets
@@ -101,4 +102,4 @@ def _unit_normals(normals: np.ndarray) -> np.ndarray:
 
 
 def _linear_colors(colors: np.ndarray) -> np.ndarray:
-    return np.concatenate([linear_from_srgb(colors[:, :3]), colors[:, 3:]], axis=1).astype(np.float32)
+    return np.concatenate([linear_from_srgb(torch.from_numpy(colors[:, :3])).numpy(), colors[:, 3:]], axis=1)

@@ -15,9 +15,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 
-from framework.export.color import linear_from_srgb, srgb_from_linear
+from framework.renderers.shading import linear_from_srgb, srgb_from_linear
 
 PLAIN_DIFFUSE = (102, 102, 102, 255)  # what trimesh reports for an OBJ without a material
 
@@ -110,8 +111,8 @@ def sample_texture(picture: Float[np.ndarray, "H W 4"], uv: Float[np.ndarray, "V
 
 
 def _linear(rgba: Float[np.ndarray, "V 4"]) -> Float[np.ndarray, "V 4"]:
-    return np.concatenate([linear_from_srgb(rgba[:, :3]), rgba[:, 3:]], axis=1)
+    return np.concatenate([linear_from_srgb(torch.from_numpy(rgba[:, :3])).numpy(), rgba[:, 3:]], axis=1)
 
 
 def _displayed(rgba: Float[np.ndarray, "V 4"]) -> Float[np.ndarray, "V 4"]:
-    return np.concatenate([srgb_from_linear(rgba[:, :3]), rgba[:, 3:]], axis=1)
+    return np.concatenate([srgb_from_linear(torch.from_numpy(rgba[:, :3])).numpy(), rgba[:, 3:]], axis=1)

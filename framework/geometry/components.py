@@ -9,7 +9,7 @@ from framework.geometry.mesh import Mesh
 
 
 def component_labels(mesh: Mesh) -> Int[np.ndarray, " F"]:
-    """The part number of each face, from 0; faces belong together when they share a vertex position."""
+    """The part number of each face, in order of first faces; faces belong together when they share a vertex position."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -18,7 +18,8 @@ def component_labels(mesh: Mesh) -> Int[np.ndarray, " F"]:
     size = len(mesh.vertices)
     links = coo_array((np.ones(len(starts), dtype=np.int8), (starts, ends)), shape=(size, size))
     vertex_labels = connected_components(links, directed=False)[1]
-    return np.unique(vertex_labels[faces[:, 0]], return_inverse=True)[1]
+    _, first, label = np.unique(vertex_labels[faces[:, 0]], return_index=True, return_inverse=True)
+    return first.argsort().argsort()[label]
 
 
 def largest_component(mesh: Mesh) -> Mesh:
