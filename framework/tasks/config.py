@@ -121,6 +121,8 @@ class PredictOptions:
     """What draws: `renderer=<name>`."""
     weights: dict[str, str] = field(default_factory=dict)
     """Weights in place of the method's: `weights.<system>=<run id, folder or hub id>`."""
+    turntable: bool = True
+    """Make a turntable video of each mesh too; the sheet of views `preview.png` is made in any case."""
 
     def __post_init__(self) -> None:
         if self.count < 1:
