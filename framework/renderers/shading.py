@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-CLAY = (0.87, 0.80, 0.72)
+CLAY = (0.90, 0.82, 0.74)
 """sRGB colour of meshes that have none: a warm, light clay that leaves room for both highlights and shadows."""
 
 # Directions towards the lights in camera space (x right, y up, z towards the viewer), and linear RGB intensities.
-_KEY = ((-0.45, 0.62, 0.64), (0.74, 0.71, 0.66))
-_FILL = ((0.85, 0.05, 0.52), (0.13, 0.145, 0.17))
-_RIM = ((0.35, 0.55, -0.76), (0.34, 0.36, 0.40))
-_SKY, _GROUND = (0.30, 0.315, 0.335), (0.15, 0.135, 0.12)
-_WRAP = 0.25
-_GLOSS, _GLOSS_EXPONENT = 0.07, 36.0
+_KEY = ((-0.50, 0.62, 0.60), (0.86, 0.83, 0.78))
+_FILL = ((0.85, 0.05, 0.52), (0.09, 0.105, 0.135))
+_RIM = ((0.45, 0.50, -0.74), (0.55, 0.60, 0.68))
+_SKY, _GROUND = (0.24, 0.25, 0.265), (0.105, 0.09, 0.08)
+_WRAP = 0.15
+_GLOSS, _GLOSS_EXPONENT = 0.08, 30.0
 
 
 def studio_light(normals: Tensor, upward: Tensor, albedo: Tensor, exposure: Tensor | None = None) -> Tensor:

@@ -66,4 +66,4 @@ def _rounded(height: int, width: int, radius: int) -> NDArray[np.float32]:
     large = Image.new("L", (width * _SMOOTHING, height * _SMOOTHING))
     box = (0, 0, large.width - 1, large.height - 1)
     ImageDraw.Draw(large).rounded_rectangle(box, radius * _SMOOTHING, fill=255)
-    return np.asarray(large.reduce(_SMOOTHING), np.float32) / 255
+    return np.asarray(large.reduce(_SMOOTHING), np.float32) / np.float32(255)

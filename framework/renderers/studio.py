@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import avg_pool2d, interpolate, pad
 
 from framework.geometry.camera import Camera, homogeneous, orbit
 from framework.geometry.mesh import Mesh
@@ -17,7 +17,7 @@ from framework.renderers.surface import Surface, surface_of
 from framework.renderers.views import render_surface
 
 # Edges sharper than this stay sharp, so that furniture doesn't look inflated.
-_CREASE_DEGREES = 42.0
+_CREASE_DEGREES = 50.0
 _FIELD_OF_VIEW = torch.pi / 7
 # The floor reaches this many times further than the object, in _FLOOR_POINTS x _FLOOR_POINTS points.
 _FLOOR_SIZE, _FLOOR_POINTS = 2.2, 72
@@ -56,7 +56,7 @@ def photograph(
 
 
 def around(
-    shown: Exhibit, azimuths: Tensor, elevation_degrees: float, aspect: float = 1.0, fill: float = 0.86
+    shown: Exhibit, azimuths: Tensor, elevation_degrees: float, aspect: float = 1.0, fill: float = 0.8
 ) -> Camera:
     """Return perspective cameras at `azimuths` (B,) degrees, all so far away that the object fills `fill` of the frame.
 
@@ -87,9 +87,17 @@ def _floor(surface: Surface, rasterizer: Rasterizer) -> Surface:
     a, b, c, d = (part.reshape(-1) for part in corners)
     faces = torch.cat([torch.stack([a, b, c], 1), torch.stack([a, c, d], 1)])
     normals = positions.new_tensor((0.0, 1.0, 0.0)).expand_as(positions)
-    seen = exposure(positions, normals, surface, rasterizer)
+    seen = _blurred(exposure(positions, normals, surface, rasterizer), _FLOOR_POINTS)
     rim = (positions[:, 0].hypot(positions[:, 2]) / _FLOOR_SIZE).clamp(max=1)
     return Surface(positions, faces, faces, normals, exposure=1 - (1 - seen) * (1 - rim**2))
+
+
+def _blurred(values: Tensor, side: int) -> Tensor:
+    """(G * G,) values on a grid, each averaged with its surroundings: the lamps above are few, their shadows hard."""
+    grid = values.view(1, 1, side, side)
+    for _ in range(3):
+        grid = avg_pool2d(pad(grid, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    return grid.flatten()
 
 
 def _floor_shadow(floor: Surface, cameras: Camera, resolution: tuple[int, int], rasterizer: Rasterizer) -> Tensor:

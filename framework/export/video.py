@@ -1,0 +1,79 @@
+"""Frames as a video file: H.264 in MP4 where PyAV is installed, an animated GIF where it is not.
+
+Frames are encoded one by one as they come, so a generator of frames needs no memory for the whole film, and the file
+appears under its name only when it is complete.
+"""
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from framework.artifacts.atomic import atomic_file
+from framework.optional import has, require
+
+Frame = NDArray[np.uint8]
+
+# Constant quality of x264: 18 is hardly told from the original.
+_QUALITY = "18"
+
+
+def save_video(frames: Iterable[Frame], path_without_suffix: Path, fps: float = 24.0) -> Path:
+    """Write `frames`, uint8 (H, W, 3) of one size, and return the path: .mp4 with the extra `video`, else .gif.
+
+    Odd heights and widths grow by one pixel, which H.264 needs. Raises ValueError for no frames, frames of another
+    shape or type, or a frame rate that is not positive; then nothing is written.
+    """
+    if not fps > 0:
+        raise ValueError(f"save_video: fps is {fps}, expected a positive number of frames per second")
+    as_mp4 = has("av", "VideoFrame")
+    # Path.with_suffix would eat a part of names such as "chair-v1.5".
+    path = path_without_suffix.with_name(path_without_suffix.name + (".mp4" if as_mp4 else ".gif"))
+    checked = _checked(frames)
+    with atomic_file(path) as temporary:
+        if as_mp4:
+            _write_mp4(require("av", "video", "VideoFrame", "an MP4"), checked, temporary, fps)
+        else:
+            _write_gif(checked, temporary, fps)
+    return path
+
+
+def _checked(frames: Iterable[Frame]) -> Iterator[Frame]:
+    """Yield the frames with even sides; raises at the first one that does not fit, or when there is none."""
+    expected: tuple[int, ...] | None = None
+    for number, frame in enumerate(frames):
+        expected = expected or frame.shape
+        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or frame.shape != expected:
+            wanted = f"uint8 {expected} like the first" if number else "uint8 (H, W, 3)"
+            raise ValueError(f"save_video: frame {number} is {frame.dtype} {frame.shape}, expected {wanted}")
+        height, width, _ = frame.shape
+        yield np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    if expected is None:
+        raise ValueError("save_video: no frames, expected at least one")
+
+
+def _write_mp4(av: ModuleType, frames: Iterator[Frame], path: Path, fps: float) -> None:
+    first = next(frames)
+    with av.open(str(path), mode="w", format="mp4", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options={"crf": _QUALITY})
+        stream.height, stream.width = first.shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for frame in chain([first], frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def _write_gif(frames: Iterator[Frame], path: Path, fps: float) -> None:
+    first = Image.fromarray(next(frames))
+    # One palette for all frames: with a palette each, plain areas would flicker.
+    palette = first.quantize(256, method=Image.Quantize.MEDIANCUT)
+    rest = (Image.fromarray(frame).quantize(palette=palette) for frame in frames)
+    milliseconds = max(20, round(1000 / fps))
+    first.quantize(palette=palette).save(
+        path, format="GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0
+    )
