@@ -86,10 +86,15 @@ class Image:
         return PilImage.fromarray(self.to_uint8())
 
     @staticmethod
+    def from_uint8(values: NDArray[np.uint8]) -> "Image":
+        """Make an Image of (H, W, 3|4) values 0..255."""
+        return Image(values.astype(np.float32) / np.float32(255))
+
+    @staticmethod
     def from_pil(picture: PilImage.Image) -> "Image":
         """Make an Image of a Pillow picture of any 8-bit mode; transparency becomes alpha."""
         mode = "RGBA" if picture.has_transparency_data else "RGB"
-        return Image(np.asarray(picture.convert(mode), np.float32) / np.float32(255))
+        return Image.from_uint8(np.asarray(picture.convert(mode)))
 
     def save(self, path: Path) -> Path:
         """Write a PNG to `path`, whole or not at all, and return `path`."""

@@ -5,6 +5,7 @@ that a user edited between two runs is used as it is.
 """
 
 import json
+import logging
 import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from framework.artifacts.atomic import write_json
-from framework.artifacts.errors import ArtifactError
 from framework.export.artifact_files import find_artifact, load_artifact, save_artifact
+
+logger = logging.getLogger(__name__)
 
 RECORD_FILE = "case.json"
 ERROR_FILE = "error.txt"
@@ -102,6 +104,7 @@ class Case:
         self.folder = folder
         self.record = read_record(folder) or CaseRecord(case=name)
         self.record.seed = seed
+        self.error: Exception | None = None
         self.reads: dict[str, str] = {}
         self.writes: dict[str, str] = {}
 
@@ -159,10 +162,7 @@ class Case:
 
 
 def read_record(folder: Path) -> CaseRecord | None:
-    """Read `case.json` of a case folder; None when there is none.
-
-    Raises ArtifactError when the file is damaged.
-    """
+    """Read `case.json` of a case folder; None when there is none, or (with a warning) when it is damaged."""
     path = folder / RECORD_FILE
     if not path.is_file():
         return None
@@ -172,4 +172,5 @@ def read_record(folder: Path) -> CaseRecord | None:
         values["failure"] = Failure(**values["failure"]) if values["failure"] else None
         return CaseRecord(**values)
     except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path}: damaged ({error}). Delete it: the case will run again") from error
+        logger.warning("%s is damaged (%s): the case counts as not done", path, error)
+        return None

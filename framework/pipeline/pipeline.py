@@ -10,7 +10,7 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 
@@ -24,6 +24,12 @@ logger = logging.getLogger(__name__)
 
 StageWatcher = Callable[[Case, str], None]
 """Called with the case and the stage's name just before a stage is built or run."""
+
+Presenter = Callable[[Case], Iterable[str]]
+"""Makes pictures and videos of a case's artifacts for people and returns their file names."""
+
+PRESENTING = "preview"
+"""What presenting is called where stages are named."""
 
 
 class Pipeline:
@@ -40,14 +46,21 @@ class Pipeline:
         self.broken: Failure | None = None
         self._built: dict[str, Stage] = {}
 
-    def run(self, case: Case, selected: range | None = None, watch: StageWatcher | None = None) -> bool:
-        """Run the `selected` stages (all by default) on `case`; return whether they all finished.
+    def run(
+        self,
+        case: Case,
+        selected: range | None = None,
+        watch: StageWatcher | None = None,
+        present: Presenter | None = None,
+    ) -> bool:
+        """Run the `selected` stages (all by default) on `case`, then `present`; return whether all went well.
 
         What happened is in `case.record` and in `case.json`. KeyboardInterrupt passes; the case then counts as
         unfinished and runs again next time.
         """
         selected = selected if selected is not None else range(len(self.stages))
-        self._begin(case, selected)
+        if not self._begin(case, selected):
+            return False
         for index in selected:
             stage = self.stages[index]
             if watch is not None:
@@ -56,26 +69,37 @@ class Pipeline:
             if error is not None:
                 fail(case, describe(error, stage.name), error)
                 return False
-        done = {record.name for record in case.record.stages if record.status == "finished"}
-        case.record.status = "finished" if done == {stage.name for stage in self.stages} else "partial"
-        return save_record(case)
+        return (present is None or self._present(case, present, watch)) and self._end(case)
 
-    def _begin(self, case: Case, selected: range) -> None:
+    def _begin(self, case: Case, selected: range) -> bool:
         """Forget what the stages that will run wrote before, so that no stage mistakes an old file for a new one."""
         record = case.record
         record.status, record.failure, record.seconds = "running", None, 0.0
         case.remove([ERROR_FILE, *record.files])
         record.files = []
-        rerun = {self.stages[index].name for index in selected}
-        later = {stage.name for stage in self.stages[selected.stop :]}
+        names = [stage.name for stage in self.stages]
+        rerun, later = names[selected.start : selected.stop], names[selected.stop :]
         for stage in record.stages:
-            if selected.start == 0 and selected.stop == len(self.stages) or stage.name in rerun:
+            if stage.name in rerun or stage.name not in names:
                 case.remove(stage.writes.values())
-        known = {stage.name for stage in self.stages}
-        record.stages = [stage for stage in record.stages if stage.name in known - rerun]
+        record.stages = [stage for stage in record.stages if stage.name in names and stage.name not in rerun]
         for stage in record.stages:
             stage.status = "outdated" if stage.name in later else stage.status
-        save_record(case)
+        return save_record(case)
+
+    def _present(self, case: Case, present: Presenter, watch: StageWatcher | None) -> bool:
+        if watch is not None:
+            watch(case, PRESENTING)
+        with Isolated() as guard:
+            case.record.files = list(present(case))
+        if guard.error is not None:
+            fail(case, describe(guard.error, PRESENTING), guard.error)
+        return guard.error is None
+
+    def _end(self, case: Case) -> bool:
+        done = {record.name for record in case.record.stages if record.status == "finished"}
+        case.record.status = "finished" if done == {stage.name for stage in self.stages} else "partial"
+        return save_record(case)
 
     def _run_stage(self, case: Case, planned: PlannedStage) -> Exception | None:
         with Isolated() as guard:
@@ -127,7 +151,7 @@ class Pipeline:
 
 def fail(case: Case, failure: Failure, error: Exception | None = None) -> None:
     """Write down that `case` failed: `case.json`, and `error.txt` with the traceback of `error`."""
-    case.record.status, case.record.failure = "failed", failure
+    case.record.status, case.record.failure, case.error = "failed", failure, error
     save_record(case)
     if error is None:
         return
@@ -148,6 +172,7 @@ def save_record(case: Case) -> bool:
     logger.warning("%s: case.json could not be written (%s)", case.folder, guard.error)
     if case.record.status != "failed":
         case.record.status, case.record.failure = "failed", describe(guard.error, "case.json")
+        case.error = guard.error
     return False
 
 

@@ -1,0 +1,77 @@
+"""From the section `method` of the options to a pipeline that is ready to run.
+
+Everything that can be wrong is found here, before any weight is read: stages that don't fit, weights that are missing
+or belong to something else, a device that is not there.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from framework import registry
+from framework.artifacts.image import Image
+from framework.config.choice import Choice
+from framework.config.errors import ConfigError
+from framework.pipeline.config import MethodConfig
+from framework.pipeline.inputs import VIEWS, view_artifact
+from framework.pipeline.pipeline import Pipeline
+from framework.pipeline.plan import PlannedStage, check_chain, plan_stages
+from framework.pipeline.stage import Context
+from framework.weights.folder import WeightsError, read_description
+from framework.weights.resolve import resolve
+
+GIVEN: Mapping[str, type] = {view_artifact("input", view): Image for view in VIEWS}
+"""What may lie in a case before its first stage."""
+
+
+def plan_method(method: MethodConfig) -> tuple[PlannedStage, ...]:
+    """Return the checked chain of stages of `method`; PipelineError or RegistryError when it can't run."""
+    stages = plan_stages(method.stages)
+    check_chain(stages, GIVEN)
+    return stages
+
+
+def resolve_weights(method: MethodConfig, overrides: Mapping[str, str]) -> dict[str, Path]:
+    """Return system -> weights folder, `overrides` before those of the method.
+
+    Raises ConfigError for a system that the method does not use, WeightsError when weights can't be found or are of
+    another system.
+    """
+    for system in overrides:
+        if system not in method.weights:
+            hint = registry.suggestion(system, method.weights)
+            raise ConfigError(f"weights.{system}", f"method '{method.name}' uses no weights of this name. {hint}")
+    folders = {system: resolve(source) for system, source in {**method.weights, **overrides}.items()}
+    for system, folder in folders.items():
+        found, expected = read_description(folder)["system"], f"{method.name}/{system}"
+        if found != expected:
+            raise WeightsError(f"weights.{system}: {folder} holds weights of '{found}', expected '{expected}'")
+    return folders
+
+
+def build_pipeline(
+    stages: Sequence[PlannedStage],
+    weights: Mapping[str, Path],
+    *,
+    device: torch.device,
+    seed: int,
+    renderer: Choice,
+) -> Pipeline:
+    """Return the pipeline; its stages are built when the first case reaches them."""
+    rasterizer = registry.load_class("renderer", renderer.type)(renderer.config)
+    folders = {system: str(folder) for system, folder in weights.items()}
+    return Pipeline(stages, Context(device=device, seed=seed, weights=folders, renderer=rasterizer), GIVEN)
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device that `device=auto|cpu|cuda|mps` means; ConfigError when this machine has none of the kind."""
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device("cuda" if present["cuda"] else "cpu")
+    if name not in present:
+        raise ConfigError("device", f"'{name}' is not one of auto, {', '.join(present)}.")
+    if not present[name]:
+        usable = ", ".join(kind for kind, there in present.items() if there)
+        raise ConfigError("device", f"'{name}' is not available here. Use device=auto ({usable} can be used).")
+    return torch.device(name)

@@ -1,0 +1,38 @@
+"""What a person looks at first: a sheet of views and a turntable of the mesh that a case ends with.
+
+Reads artifacts only, so it serves every method.
+"""
+
+from collections.abc import Sequence
+
+from framework.artifacts.image import Image
+from framework.export.video import save_video
+from framework.geometry.mesh import Mesh
+from framework.pipeline.case import Case
+from framework.pipeline.plan import PlannedStage
+from framework.renderers.rasterizer import Rasterizer
+from framework.renderers.turntable import preview, turntable
+
+PREVIEW_FILE = "preview.png"
+TURNTABLE = "turntable"
+
+
+def last_mesh(stages: Sequence[PlannedStage]) -> str | None:
+    """Return the name of the mesh that the chain ends with: the last one that a stage gives; None when none does."""
+    meshes = [name for stage in stages for name, kind in stage.stage_class.gives.items() if issubclass(kind, Mesh)]
+    return meshes[-1] if meshes else None
+
+
+def present(case: Case, mesh_name: str, rasterizer: Rasterizer, with_turntable: bool = True) -> list[str]:
+    """Write `preview.png` and `turntable.mp4` (or `.gif`) of a case's mesh and return their names.
+
+    Returns nothing when the case has no such mesh.
+    """
+    if not case.has(mesh_name):
+        return []
+    mesh: Mesh = case.read(mesh_name)
+    Image.from_uint8(preview(mesh, rasterizer)).save(case.folder / PREVIEW_FILE)
+    if not with_turntable:
+        return [PREVIEW_FILE]
+    video = save_video(turntable(mesh, rasterizer), case.folder / TURNTABLE)
+    return [PREVIEW_FILE, video.name]
