@@ -27,12 +27,12 @@ _CHUNK = 16384
 class Pattern:
     """A second colour of a part, placed by a function of the point in the family's own units."""
 
-    kind: Literal["stripes", "checks", "rings", "speckle", "band"]
-    """stripes and band: along `axis`; rings: around `axis`, like wood; checks, speckle (round spots): in space."""
+    kind: Literal["stripes", "checks", "grain", "speckle", "band"]
+    """stripes and band: along `axis`; grain: wavy lines that run along `axis`, like wood; checks, speckle: in space."""
     color: Color
     """Second colour, RGB in [0, 1]."""
     size: float
-    """Width of a stripe, edge of a check or of a speckle's cell, distance of rings, width of the band."""
+    """Width of a stripe, edge of a check or of a speckle's cell, distance of grain lines, width of the band."""
     axis: int = 1
     """0, 1, 2 for x, y, z."""
     start: float = 0.0
@@ -188,10 +188,10 @@ def _checks(pattern: Pattern, xyz: Array) -> Array:
     return np.floor(xyz / pattern.size).sum(axis=0).astype(np.int64) % 2 == 1
 
 
-def _rings(pattern: Pattern, xyz: Array) -> Array:
-    a, b = (xyz[(pattern.axis + k) % 3] / pattern.size for k in (1, 2))
-    wobble = 0.35 * np.sin(xyz[pattern.axis] * (0.7 / pattern.size))
-    return np.sin(2.0 * np.pi * (np.sqrt(a * a + b * b) + wobble)) > 0.3
+def _grain(pattern: Pattern, xyz: Array) -> Array:
+    along, a, b = (xyz[(pattern.axis + k) % 3] / pattern.size for k in range(3))
+    wave = 0.25 * np.sin(0.9 * along + 0.7 * b) + 0.15 * np.sin(0.37 * along - 1.3 * a)
+    return np.sin(2.0 * np.pi * (a + 0.6 * b + wave)) > 0.45
 
 
 def _speckle(pattern: Pattern, xyz: Array) -> Array:
@@ -206,4 +206,4 @@ def _speckle(pattern: Pattern, xyz: Array) -> Array:
     return np.asarray(squared < radius * radius)
 
 
-_MASKS = {"stripes": _stripes, "checks": _checks, "rings": _rings, "speckle": _speckle, "band": _band}
+_MASKS = {"stripes": _stripes, "checks": _checks, "grain": _grain, "speckle": _speckle, "band": _band}

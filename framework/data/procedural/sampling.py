@@ -86,7 +86,7 @@ def sample_object(
     mesh = build_mesh(item, resolution)
     start, _, _ = sample_surface(mesh, surface + near, int(random.integers(2**31)))
     on_surface, normals = project(item, start[:surface], steps=2)
-    scales = np.repeat(np.float32(NEAR_NOISE), (near - near // 2, near // 2))
+    scales = np.repeat(np.asarray(NEAR_NOISE, dtype=np.float32), (near - near // 2, near // 2))
     near_points = start[surface:] + scales[:, None] * random.standard_normal((near, 3), dtype=np.float32)
     near_points = stored_precision(near_points.clip(-VOLUME_EXTENT, VOLUME_EXTENT))
     volume_points = stored_precision(random.uniform(-VOLUME_EXTENT, VOLUME_EXTENT, (volume, 3)))
@@ -137,10 +137,7 @@ def _field_grid(item: ProceduralObject, cells: int) -> Array:
     Elsewhere the value of the enclosing block's centre stands, whose sign is right and whose size does not matter.
     """
     count = cells // _COARSE
-    coarse = _block_centers(
-        np.stack(np.meshgrid(*[np.arange(count)] * 3, indexing="ij"), -1).reshape(-1, 3), _COARSE, cells
-    )
-    values = item.distance(coarse)
+    values = item.distance(_block_centers(_offsets(count).reshape(-1, 3), _COARSE, cells))
     filled = values.reshape((count,) * 3)
     for axis in range(3):
         filled = np.repeat(filled, _COARSE, axis=axis)

@@ -14,6 +14,7 @@ from framework.data.procedural.families.draw import (
     between,
     chance,
     darker,
+    lighter,
     pick,
     tint,
     two_tints,
@@ -36,12 +37,11 @@ from framework.data.procedural.solid import Solid
 def airplane(rng: Rng) -> Recipe:
     """Fuselage along z with its nose at +Z, wings, tail, and two or four engines or a propeller."""
     kind = pick(rng, ("airliner", "airliner", "propeller", "jet"))
-    thick = between(rng, 0.055, 0.075) * (1.25 if kind == "propeller" else 1.0)
-    body, accent = two_tints(rng, VIVIDS)
-    body = WHITE if chance(rng, 0.5) else body
-    span = {"airliner": between(rng, 0.4, 0.52), "propeller": between(rng, 0.48, 0.58), "jet": between(rng, 0.3, 0.4)}[
-        kind
-    ]
+    thick = between(rng, 0.068, 0.086) * (1.2 if kind == "propeller" else 1.0)
+    accent = tint(rng, VIVIDS)
+    body = WHITE if chance(rng, 0.6) else lighter(accent, 0.55)
+    spans = {"airliner": (0.4, 0.5), "propeller": (0.46, 0.54), "jet": (0.3, 0.4)}
+    span = between(rng, *spans[kind])
     wing_y = 0.55 * thick if kind == "propeller" and chance(rng, 0.5) else -0.45 * thick
     engines, engine_label = _engines(rng, kind, span, wing_y, thick)
     parts = (
@@ -60,9 +60,8 @@ def airplane(rng: Rng) -> Recipe:
         Part(label="cockpit", color=GLASS_BLUE, sdf=_cockpit(kind, thick)),
         Part(label=engine_label, color=DARK if kind == "propeller" else tint(rng, METALS), sdf=engines),
     )
-    return Recipe(
-        parts=parts, caption={"jet": "a jet plane", "propeller": "a propeller plane"}.get(kind, "an airliner")
-    )
+    captions = {"airliner": "an airliner", "jet": "a jet plane", "propeller": "a propeller plane"}
+    return Recipe(parts=parts, caption=captions[kind])
 
 
 def rocket(rng: Rng) -> Recipe:
@@ -125,7 +124,7 @@ def _wings(rng: Rng, kind: str, span: float, y: float) -> Solid:
     back = {"airliner": between(rng, 0.14, 0.24), "propeller": 0.02, "jet": between(rng, 0.2, 0.3)}[kind]
     front = 0.16 if kind != "jet" else 0.14
     outline = [(0.0, front), (span, front - back), (span, front - back - taper * root), (0.0, front - root)]
-    wing = prism(outline, 0.014, "xz", 0.013)
+    wing = prism(outline, 0.014, "xz", 0.016)
     return mirror_x(move(rotate(wing, "z", between(rng, 0.0, 6.0)), (0.0, y, 0.0)))
 
 
@@ -150,13 +149,13 @@ def _engines(rng: Rng, kind: str, span: float, wing_y: float, thick: float) -> t
         blades = [rotate(blade, "z", 90.0 + 90.0 * i) for i in range(pick(rng, (1, 2)))]
         spinner = stretch(sphere(1.0), (0.035, 0.035, 0.05))
         return move(union(spinner, *blades), (0.0, 0.0, 0.5)), "propeller"
-    pod = rotate(cylinder(0.036, -0.07, 0.07, 0.012), "x", 90.0)
+    pod = rotate(cylinder(0.042, -0.075, 0.075, 0.014), "x", 90.0)
     if kind == "jet":
         nozzle = rotate(cylinder(0.55 * thick, -0.54, -0.4, 0.008, 0.7 * thick), "x", 90.0)
         intake = box((0.05, 0.07, 0.22), 0.02, (0.9 * thick, -0.1 * thick, 0.02))
         return union(nozzle, mirror_x(intake)), "engines"
     places = (0.38, 0.68) if chance(rng, 0.35) else (0.45,)
-    pods = [move(pod, (f * span, wing_y - 0.028, 0.13 - 0.2 * f)) for f in places]
+    pods = [move(pod, (f * span, wing_y - 0.034, 0.13 - 0.2 * f)) for f in places]
     return mirror_x(union(*pods)), "engines"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from framework.data.procedural.families.draw import (
     GLASS_BLUE,
-    METALS,
     RUBBER,
     VIVIDS,
     WHITE,
@@ -24,6 +23,7 @@ from framework.data.procedural.solid import Solid
 
 HEADLIGHT = hex_color("ffe9a8")
 TAILLIGHT = hex_color("c8322e")
+HUBS = (hex_color("d9dde1"), hex_color("a9b0b8"), hex_color("f0ede6"))
 
 # Side view of the cabin per kind, as (z, share of the cabin's height): front window to rear window.
 _CABINS = {
@@ -48,7 +48,7 @@ def car(rng: Rng) -> Recipe:
         Part(label="windows", color=glass, sdf=_cabin(kind, width, deck, cabin)),
         Part(label="roof", color=paint, sdf=_roof(kind, width, deck + cabin)),
         Part(label="tires", color=RUBBER, sdf=_wheels(width, wheel, axle, wheel, 0.1)),
-        Part(label="hubs", color=tint(rng, METALS), sdf=_wheels(width, wheel, axle, 0.55 * wheel, 0.125)),
+        Part(label="hubs", color=tint(rng, HUBS), sdf=_wheels(width, wheel, axle, 0.55 * wheel, 0.125)),
         Part(
             label="headlights",
             color=HEADLIGHT,

@@ -54,7 +54,7 @@ def character(rng: Rng) -> Recipe:
     """Chibi to cartoon proportions, arms hanging to spread; shirt or dress, trousers or skirt, shoes, hair."""
     bones = _skeleton(rng)
     outfit = pick(rng, ("trousers", "shorts", "skirt", "dress"))
-    skin, hair_color = tint(rng, SKINS), tint(rng, HAIRS)
+    skin, hair_color = tint(rng, SKINS, 0.005), tint(rng, HAIRS)
     top, bottom = tint(rng, VIVIDS + FABRICS), tint(rng, FABRICS)
     torso, arm, leg = _torso(bones), _arm(bones), _leg(bones)
     head = ellipsoid((0.94 * bones.head, bones.head, 0.92 * bones.head), (0.0, bones.head_y, 0.0))

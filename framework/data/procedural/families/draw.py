@@ -57,10 +57,10 @@ def pick(rng: Rng, options: Sequence[T]) -> T:
     return options[int(rng.integers(len(options)))]
 
 
-def tint(rng: Rng, palette: Sequence[Color]) -> Color:
-    """A palette colour, slightly changed in brightness and hue."""
+def tint(rng: Rng, palette: Sequence[Color], hue: float = 0.02) -> Color:
+    """A palette colour, slightly changed in brightness and, by up to `hue` per channel, in hue."""
     base = np.asarray(pick(rng, palette))
-    shade = base * rng.uniform(0.93, 1.06) + rng.uniform(-0.02, 0.02, size=3)
+    shade = base * rng.uniform(0.95, 1.05) + rng.uniform(-hue, hue, size=3)
     r, g, b = np.clip(shade, 0.0, 1.0).tolist()
     return r, g, b
 

@@ -27,7 +27,7 @@ def _cap(rng: Rng, skull: Solid, thick: float) -> Solid:
     """The grown skull above a tilted plane: the hairline is high in front, low behind."""
     line = between(rng, -0.02, 0.05)
     cap = clip(offset(skull, thick), (0.0, -1.0, between(rng, 1.0, 1.3)), line)
-    return cap
+    return clip(cap, (0.0, -1.0, 0.0), 0.3)
 
 
 def _fringe(rng: Rng, width: float) -> list[Solid]:
@@ -90,5 +90,6 @@ def _long(rng: Rng, width: float, thick: float) -> list[Solid]:
 
 
 def _short(rng: Rng, width: float, thick: float) -> list[Solid]:
-    quiff = round_cone((-0.16, 0.46, 0.2), (0.18, 0.52, 0.3), 0.13, 0.08)
-    return [quiff, *_fringe(rng, width)] if pick(rng, (0, 1)) else [quiff]
+    side = pick(rng, (-1.0, 1.0))
+    quiff = round_cone((-0.2 * side, 0.44, 0.22), (0.16 * side, 0.5, 0.3), 0.13, 0.09)
+    return [quiff, *_fringe(rng, width)]

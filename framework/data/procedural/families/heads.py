@@ -35,6 +35,7 @@ from framework.data.procedural.primitives import (
     ellipsoid,
     lathe,
     round_cone,
+    smooth_outline,
     sphere,
     torus,
     torus_arc,
@@ -47,7 +48,7 @@ MOUTH = hex_color("a8434a")
 def head(rng: Rng) -> Recipe:
     """Skull, jaw, ears, nose and neck smoothly joined; eyes, brows, mouth; hair of six styles; maybe hat or glasses."""
     width, jaw = between(rng, 0.42, 0.48), between(rng, 0.26, 0.36)
-    skin_color, hair_color = tint(rng, SKINS), tint(rng, HAIRS)
+    skin_color, hair_color = tint(rng, SKINS, 0.005), tint(rng, HAIRS)
     style = pick(rng, HAIR_STYLES)
     eye_size, eye_x, eye_y = between(rng, 0.085, 0.12), between(rng, 0.15, 0.19), between(rng, -0.1, -0.02)
     skull = ellipsoid((width, 0.5, 0.47))
@@ -55,14 +56,18 @@ def head(rng: Rng) -> Recipe:
     parts = [
         Part(label="skin", color=skin_color, sdf=_skin(rng, skull, width, jaw)),
         Part(label="eyes", color=WHITE, sdf=_eyes(eye_x, eye_y, face_z, eye_size, 0.0)),
-        Part(label="irises", color=tint(rng, IRISES), sdf=_eyes(eye_x, eye_y, face_z, 0.62 * eye_size, 0.035)),
+        Part(label="irises", color=tint(rng, IRISES), sdf=_eyes(eye_x, eye_y, face_z, 0.7 * eye_size, 0.033)),
+        Part(label="pupils", color=DARK, sdf=_eyes(eye_x, eye_y, face_z, 0.42 * eye_size, 0.062)),
         Part(label="mouth", color=mixed(MOUTH, skin_color, 0.15), sdf=_mouth(rng, jaw)),
     ]
+    accessory = pick(rng, ("glasses", "hat", "none", "none", "none", "none"))
     if style != "bald":
-        parts.append(Part(label="hair", color=hair_color, sdf=hair(rng, style, skull, width)))
+        locks = hair(rng, style, skull, width)
+        # Under a hat the hair ends, or its volume would break through the crown.
+        locks = clip(locks, (0.0, 1.0, 0.0), 0.27) if accessory == "hat" else locks
+        parts.append(Part(label="hair", color=hair_color, sdf=locks))
     brow = darker(hair_color, 0.25)
     parts.append(Part(label="brows", color=brow, sdf=_brows(rng, eye_x, eye_y + eye_size + 0.05)))
-    accessory = pick(rng, ("glasses", "hat", "none", "none", "none", "none"))
     if accessory != "none":
         color = DARK if accessory == "glasses" and chance(rng, 0.5) else tint(rng, VIVIDS)
         solid = _glasses(eye_x, eye_y) if accessory == "glasses" else _hat(rng, width)
@@ -87,14 +92,14 @@ def _eyes(x: float, y: float, z: float, size: float, forward: float) -> Solid:
 
 
 def _brows(rng: Rng, x: float, y: float) -> Solid:
-    tilt = between(rng, -0.03, 0.03)
+    tilt = between(rng, -0.03, 0.005)
     return mirror_x(capsule((x - 0.07, y - tilt, 0.44), (x + 0.08, y + tilt, 0.39), 0.026))
 
 
 def _mouth(rng: Rng, jaw: float) -> Solid:
     width = between(rng, 0.09, 0.14)
     arc = rotate(torus_arc(width, 0.026, between(rng, 0.7, 1.1)), "z", -90.0)
-    return move(rotate(arc, "x", 10.0), (0.0, -0.36 + width, 0.36))
+    return move(rotate(arc, "x", 10.0), (0.0, -0.36 + width, 0.425))
 
 
 def _glasses(eye_x: float, eye_y: float) -> Solid:
@@ -107,7 +112,8 @@ def _glasses(eye_x: float, eye_y: float) -> Solid:
 
 def _hat(rng: Rng, width: float) -> Solid:
     if chance(rng, 0.5):
-        crown = lathe([(0.0, 0.2), (width + 0.07, 0.2), (width + 0.03, 0.42), (0.3, 0.62), (0.0, 0.68)], 0.03)
+        side = [(width + 0.07, 0.2), (width + 0.07, 0.42), (0.36, 0.66), (0.0, 0.68)]
+        crown = lathe([(0.0, 0.2), *smooth_outline(side, 2)], 0.03)
         peak = stretch(cylinder(1.0, 0.2, 0.26, 0.02), (0.36, 1.0, 0.34))
         return union(crown, move(peak, (0.0, 0.0, 0.42)))
     brim = cylinder(width + 0.26, 0.24, 0.31, 0.03)

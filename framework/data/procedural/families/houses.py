@@ -18,7 +18,7 @@ from framework.data.procedural.families.draw import (
     tint,
 )
 from framework.data.procedural.operators import intersect, mirror_x, move, union
-from framework.data.procedural.parts import Part, Pattern, Recipe
+from framework.data.procedural.parts import Color, Part, Pattern, Recipe
 from framework.data.procedural.primitives import box, cylinder, lathe, prism
 from framework.data.procedural.solid import Solid
 
@@ -27,9 +27,9 @@ def house(rng: Rng) -> Recipe:
     """Walls of one or two floors, gable, hip or flat roof, door, windows; maybe a chimney, a porch or a tower."""
     floors = pick(rng, (1, 1, 2))
     width, depth = between(rng, 0.75, 1.1), between(rng, 0.6, 0.8)
-    tall = {1: between(rng, 0.42, 0.52), 2: between(rng, 0.72, 0.85)}[floors]
+    tall = between(rng, 0.44, 0.52) if floors == 1 else between(rng, 0.78, 0.86)
     roof_kind = pick(rng, ("gable", "gable", "hip", "flat"))
-    rise = between(rng, 0.28, 0.42)
+    rise = between(rng, 0.28, 0.4) if roof_kind != "flat" else 0.1
     wall, roof = tint(rng, WALLS), tint(rng, ROOFS)
     boards = Pattern(kind="stripes", color=darker(wall, 0.08), size=0.05) if chance(rng, 0.5) else None
     parts = [
@@ -50,10 +50,8 @@ def house(rng: Rng) -> Recipe:
     extra = pick(rng, ("chimney", "chimney", "porch", "tower", "none"))
     if extra != "none":
         parts.append(_extra(rng, extra, width, depth, tall, rise, roof))
-    tail = "" if extra == "none" else f" and a {extra}"
-    return Recipe(
-        parts=tuple(parts), caption=f"a house with {floors} floor{'s' if floors > 1 else ''}, a {roof_kind} roof{tail}"
-    )
+    floor_text, tail = ("one floor", "two floors")[floors - 1], "" if extra == "none" else f" and a {extra}"
+    return Recipe(parts=tuple(parts), caption=f"a house with {floor_text}, a {roof_kind} roof{tail}")
 
 
 def _walls(roof: str, width: float, depth: float, tall: float, rise: float) -> Solid:
@@ -107,7 +105,7 @@ def _door(depth: float) -> Solid:
 def _windows(floors: int, width: float, depth: float, tall: float) -> Solid:
     size, pieces = 0.15, []
     for floor in range(floors):
-        y = (0.26 if floors == 1 else 0.25) + floor * 0.38
+        y = 0.24 + floor * 0.34
         x = 0.5 * width - 0.17
         for z in (0.5 * depth, -0.5 * depth):
             pieces.append(mirror_x(box((size, size, 0.05), 0.01, (x, y, z))))
@@ -117,9 +115,7 @@ def _windows(floors: int, width: float, depth: float, tall: float) -> Solid:
     return union(*pieces)
 
 
-def _extra(
-    rng: Rng, kind: str, width: float, depth: float, tall: float, rise: float, roof: tuple[float, float, float]
-) -> Part:
+def _extra(rng: Rng, kind: str, width: float, depth: float, tall: float, rise: float, roof: Color) -> Part:
     if kind == "chimney":
         x = pick(rng, (-1.0, 1.0)) * 0.28 * width
         stack = box((0.12, rise + 0.2, 0.12), 0.01, (x, tall + 0.5 * rise + 0.04, -0.14 * depth))

@@ -46,7 +46,8 @@ def lamp(rng: Rng) -> Recipe:
     stem, top = _stem(rng, stem_kind, tall)
     shade = move(_shade(shade_kind, shade_radius, shade_height), top)
     bulb_y = top[1] - 0.3 * shade_height
-    bulb = union(sphere(0.055, (top[0], bulb_y, top[2])), capsule((top[0], bulb_y, top[2]), top, 0.024))
+    bulb_center, socket_top = (top[0], bulb_y, top[2]), (top[0], top[1] - 0.02, top[2])
+    bulb = union(sphere(0.055, bulb_center), capsule(bulb_center, socket_top, 0.024))
     trim = (
         Pattern(kind="band", color=darker(cloth, 0.35), size=0.04, start=top[1] - shade_height)
         if chance(rng, 0.5)
@@ -71,7 +72,7 @@ def _base(rng: Rng, stem_kind: str) -> Solid:
 def _stem(rng: Rng, kind: str, tall: float) -> tuple[Solid, Vector]:
     """The stem and the point at its top from which the shade hangs."""
     if kind == "straight":
-        return capsule((0.0, 0.03, 0.0), (0.0, tall, 0.0), between(rng, 0.022, 0.03)), (0.0, tall, 0.0)
+        return capsule((0.0, 0.03, 0.0), (0.0, tall - 0.02, 0.0), between(rng, 0.022, 0.03)), (0.0, tall, 0.0)
     if kind == "bent":
         out = between(rng, 0.22, 0.34)
         top = (out, 0.86 * tall, 0.0)
@@ -81,7 +82,7 @@ def _stem(rng: Rng, kind: str, tall: float) -> tuple[Solid, Vector]:
     heights = [0.04, 0.3 * tall, 0.5 * tall, 0.68 * tall]
     body = smooth_outline([(r, y) for r, y in zip(radii, heights, strict=True)], 2)
     turned = lathe([(0.0, heights[0]), *body, (0.0, heights[-1])])
-    return union(turned, capsule((0.0, 0.6 * tall, 0.0), (0.0, tall, 0.0), 0.024)), (0.0, tall, 0.0)
+    return union(turned, capsule((0.0, 0.6 * tall, 0.0), (0.0, tall - 0.02, 0.0), 0.024)), (0.0, tall, 0.0)
 
 
 def _shade(kind: str, radius: float, height: float) -> Solid:

@@ -27,7 +27,7 @@ def chair(rng: Rng) -> Recipe:
     wood = tint(rng, WOODS if chance(rng, 0.6) else FABRICS)
     legs_kind = pick(rng, ("splayed", "square", "pedestal", "sled"))
     back_kind = pick(rng, ("slab", "slats", "rungs", "frame", "slab", "slats", "none"))
-    grain = Pattern(kind="rings", color=darker(wood, 0.12), size=0.05, axis=2)
+    grain = Pattern(kind="grain", color=darker(wood, 0.07), size=0.055, axis=2)
     leg_color = tint(rng, METALS) if legs_kind in ("pedestal", "sled") else darker(wood, between(rng, 0.0, 0.35))
     round_seat = legs_kind in ("splayed", "pedestal") and chance(rng, 0.4)
     parts = [
@@ -49,7 +49,7 @@ def chair(rng: Rng) -> Recipe:
 def sofa(rng: Rng) -> Recipe:
     """Base, back, arms, one to three seat cushions, legs; sometimes throw pillows."""
     seats = pick(rng, (1, 2, 2, 3, 3))
-    seat_width, depth = between(rng, 0.55, 0.68), between(rng, 0.75, 0.92)
+    seat_width, depth = between(rng, 0.5, 0.6) + 0.1 / seats, between(rng, 0.75, 0.92)
     arm, arm_height = between(rng, 0.12, 0.2), between(rng, 0.5, 0.64)
     back_height, back_thick = between(rng, 0.72, 0.92), between(rng, 0.16, 0.24)
     base_low, base_high = between(rng, 0.08, 0.16), 0.3
@@ -89,13 +89,12 @@ def _legs(rng: Rng, kind: str, width: float, depth: float, top: float) -> Solid:
     if kind == "splayed":
         out = between(rng, 0.0, 0.07)
         x, z = 0.36 * width, 0.36 * depth
-        leg = round_cone((x, top, z), (x + out, 0.015, z + out), between(rng, 0.022, 0.03), 0.016)
+        leg = round_cone((x, top - 0.012, z), (x + out, 0.015, z + out), between(rng, 0.022, 0.03), 0.016)
         return mirror_x(mirror_z(leg))
     if kind == "square":
         side = between(rng, 0.036, 0.055)
-        leg = box(
-            (side, top, side), 0.004, (0.5 * width - 0.5 * side - 0.01, 0.5 * top, 0.5 * depth - 0.5 * side - 0.01)
-        )
+        x, z = 0.5 * (width - side) - 0.01, 0.5 * (depth - side) - 0.01
+        leg = box((side, top, side), 0.004, (x, 0.5 * top, z))
         return mirror_x(mirror_z(leg))
     if kind == "pedestal":
         foot = round_cone((0.03, 0.07, 0.0), (0.27, 0.025, 0.0), 0.03, 0.02)

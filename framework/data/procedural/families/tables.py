@@ -24,7 +24,7 @@ def table(rng: Rng) -> Recipe:
     )
     top_color = WHITE if chance(rng, 0.2) else tint(rng, WOODS)
     leg_color = tint(rng, METALS) if chance(rng, 0.3) else darker(top_color, between(rng, 0.05, 0.4))
-    grain = Pattern(kind="rings", color=darker(top_color, 0.1), size=0.06, axis=0)
+    grain = Pattern(kind="grain", color=darker(top_color, 0.06), size=0.09, axis=0)
     parts = [
         Part(label="top", color=top_color, pattern=grain, sdf=_top(shape, width, depth, tall, thick)),
         Part(label="legs", color=leg_color, sdf=_legs(rng, legs_kind, shape, width, depth, tall - 0.5 * thick)),
@@ -59,7 +59,7 @@ def _legs(rng: Rng, kind: str, shape: str, width: float, depth: float, top: floa
         return mirror_x(mirror_z(box((side, top, side), 0.01, (x, 0.5 * top, z))))
     if kind == "splayed":
         out = between(rng, 0.03, 0.09)
-        leg = round_cone((x - out, top, z - out), (x, 0.02, z), between(rng, 0.03, 0.042), 0.022)
+        leg = round_cone((x - out, top - 0.035, z - out), (x, 0.02, z), between(rng, 0.03, 0.042), 0.022)
         return mirror_x(mirror_z(leg))
     if kind == "pedestal":
         return _pedestal(rng, width, top)

@@ -47,7 +47,7 @@ def tree(rng: Rng) -> Recipe:
 
 def _trunk(rng: Rng, kind: str, top: float) -> Solid:
     width = between(rng, 0.035, 0.05)
-    trunk = round_cone((0.0, 0.02, 0.0), (0.0, top + 0.12, 0.0), width + 0.015, width)
+    trunk = round_cone((0.0, width + 0.03, 0.0), (0.0, top + 0.12, 0.0), width + 0.015, width)
     if kind != "broadleaf":
         return trunk
     branch = sweep([(0.0, 0.6 * top, 0.0), (0.09, top, 0.02), (0.12, top + 0.12, 0.03)], (0.03, 0.026, 0.02))

@@ -57,7 +57,7 @@ def mug(rng: Rng) -> Recipe:
     side = [(foot - 0.05, 0.0), (foot, 0.03), (0.5 * (foot + radius), 0.4 * tall), (radius, 0.7 * tall), (radius, tall)]
     if kind == "rounded":
         side[2] = (radius, 0.3 * tall)
-    profile = [(0.0, 0.0), *smooth_outline(side, 1)]
+    profile = [(0.0, 0.0), *smooth_outline(side, 2)]
     glaze = tint(rng, CERAMICS + VIVIDS)
     parts = [
         Part(label="cup", color=glaze, sdf=lathe_wall(profile, wall), pattern=_glaze(rng, glaze, tall)),
