@@ -14,8 +14,8 @@ CLAY = (0.90, 0.82, 0.74)
 """sRGB colour of meshes that have none: a warm, light clay that leaves room for both highlights and shadows."""
 
 # Directions towards the lights in camera space (x right, y up, z towards the viewer), and linear RGB intensities.
-_KEY = ((-0.50, 0.62, 0.60), (0.86, 0.83, 0.78))
-_FILL = ((0.85, 0.05, 0.52), (0.09, 0.105, 0.135))
+_KEY = ((-0.52, 0.70, 0.49), (1.00, 0.965, 0.905))
+_FILL = ((0.80, 0.05, 0.60), (0.11, 0.125, 0.155))
 _RIM = ((0.45, 0.50, -0.74), (0.55, 0.60, 0.68))
 _SKY, _GROUND = (0.24, 0.25, 0.265), (0.105, 0.09, 0.08)
 _WRAP = 0.15
