@@ -12,9 +12,9 @@ __version__ = "0.1.0"
 
 
 def load(method: str, **options: object) -> "LoadedMethod":
-    """Return a method that is ready to call: `framework.load("craftsman/small")(image).save("chair.glb")`.
+    """Return a method that is ready to call: `framework.load("<name>/<preset>")(image).save("chair.glb")`.
 
-    `method` is a name as in `method=<name>[/<preset>]`; the options are those of `framework.pipeline.loading.load`.
+    `method` is what `method=` takes on the command line; the options are those of `framework.pipeline.loading.load`.
     """
     from framework.pipeline.loading import load as load_method
 

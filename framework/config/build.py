@@ -74,7 +74,7 @@ def describe(hint: Any) -> str:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         marks = [mark for mark in hint.__metadata__ if isinstance(mark, Registered)]
-        return f"a {marks[0].kind} (`type` and its options)" if marks else describe(arguments[0])
+        return f"{marks[0].kind} by name" if marks else describe(arguments[0])
     if origin is Literal:
         return " | ".join(str(choice) for choice in arguments)
     if origin in (Union, types.UnionType):

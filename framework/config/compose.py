@@ -1,6 +1,6 @@
 """Composition by Hydra: chosen YAML files become one plain mapping.
 
-Only group choices (`system=craftsman/autoencoder`) go through Hydra. They are checked first, since Hydra's answer to a
+Only group choices (`system=<method>/<system>`) go through Hydra. They are checked first, since Hydra's answer to a
 misspelt choice in a nested group lists nothing. Values are set afterwards (`framework.config.overrides`).
 """
 
@@ -19,13 +19,13 @@ def groups() -> list[str]:
 
 
 def choices(group: str) -> list[str]:
-    """Return all choices of a group, nested ones as `craftsman/small`."""
+    """Return all choices of a group, nested ones as `<name>/<preset>`."""
     folder = shipped("configs", group)
     return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
 
 
 def complete(group: str, choice: str) -> str:
-    """Return the full name of a choice (`stdgen` -> `stdgen/default`); ConfigError with the nearest one."""
+    """Return the full name of a choice (`<name>` -> `<name>/default`); ConfigError with the nearest one."""
     known = choices(group)
     for name in (choice, f"{choice}/default"):
         if name in known:
@@ -46,7 +46,7 @@ def first_comment(group: str, choice: str) -> str:
 def compose(chosen: Mapping[str, str]) -> dict[str, Any]:
     """Compose `configs/config.yaml` with the chosen files; interpolations are left for `resolve`.
 
-    `chosen` maps groups to choices, as `{"system": "craftsman/autoencoder"}`. A choice of `null` empties the group.
+    `chosen` maps groups to choices, as `{"trainer": "cpu"}`.
     """
     import yaml
     from hydra import compose as hydra_compose
@@ -55,7 +55,7 @@ def compose(chosen: Mapping[str, str]) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    words = [f"{group}={complete(group, name) if name != 'null' else name}" for group, name in chosen.items()]
+    words = [f"{group}={complete(group, name)}" for group, name in chosen.items()]
     folder = shipped("configs")
     try:
         with initialize_config_dir(str(folder), version_base="1.3"):
@@ -91,9 +91,9 @@ def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def to_yaml(config: Mapping[str, Any]) -> str:
     """Return a plain mapping as YAML text, keys in their order."""
-    from omegaconf import OmegaConf
+    import yaml
 
-    return OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+    return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,0 +1,82 @@
+"""Shipped files: each composes, and a misspelt choice is answered by us, not by Hydra."""
+
+from pathlib import Path
+
+import pytest
+
+from framework.cli.arguments import parse
+from framework.cli.options import build
+from framework.config.compose import choices, complete, compose, first_comment, groups, read_yaml
+from framework.config.errors import ConfigError
+from framework.config.places import PACKAGE, shipped
+
+
+def test_groups_and_choices_are_listed_in_depth() -> None:
+    assert set(groups()) >= {"data", "experiment", "logger", "method", "renderer", "system", "trainer"}
+    assert choices("trainer") == ["cpu", "ddp", "gpu"]
+    assert all("/" in name for name in choices("system"))
+
+
+def test_a_wrong_choice_has_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"trainer: 'gpuu' does not exist\. Nearest: gpu\."):
+        complete("trainer", "gpuu")
+
+
+def test_a_name_alone_means_its_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one/default", "two/small", "two/large"):
+        file = tmp_path / "configs" / "method" / f"{name}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    monkeypatch.setattr("framework.config.compose.shipped", tmp_path.joinpath)
+    assert complete("method", "one") == "one/default"
+    with pytest.raises(ConfigError, match=r"method: 'two' needs a second part: two/large, two/small\."):
+        complete("method", "two")
+
+
+def test_a_broken_file_is_reported_with_its_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "configs" / "data").mkdir(parents=True)
+    (tmp_path / "configs" / "config.yaml").write_text("defaults: [_self_, data: null]\n")
+    (tmp_path / "configs" / "data" / "bad.yaml").write_text("a: [1\n")
+    monkeypatch.setattr("framework.config.compose.shipped", tmp_path.joinpath)
+    with pytest.raises(ConfigError, match=r"^data=bad: "):
+        compose({"data": "bad"})
+
+
+def test_an_experiment_is_stronger_than_groups() -> None:
+    recipe = choices("experiment")[0]
+    alone, over = compose({"experiment": recipe}), compose({"experiment": recipe, "trainer": "gpu"})
+    assert over["trainer"]["max_steps"] == alone["trainer"]["max_steps"]
+    assert over["device"] == "cuda"
+    assert compose({}) == {}
+
+
+@pytest.mark.parametrize("recipe", choices("experiment"))
+def test_every_recipe_builds(recipe: str) -> None:
+    options = build(parse(["train", f"experiment={recipe}"]))
+    assert options.system.type in choices("system")
+    assert first_comment("experiment", recipe)
+
+
+@pytest.mark.parametrize("preset", choices("method"))
+def test_every_method_preset_builds(preset: str) -> None:
+    assert build(parse(["predict", f"method={preset}", "input=x.png"])).method.name == preset.partition("/")[0]
+
+
+@pytest.mark.parametrize("group", ["system", "data", "trainer", "logger"])
+def test_every_choice_builds(group: str) -> None:
+    for choice in choices(group):
+        others = [f"{key}={choices(key)[0]}" for key in ("system", "data") if key != group]
+        build(parse(["train", f"{group}={choice}", *others]))
+
+
+def test_files_of_the_checkout_come_first() -> None:
+    assert shipped("configs") == PACKAGE.parent / "configs"
+    assert shipped("no", "such", "file") == PACKAGE / "_shipped" / "no" / "such" / "file"
+
+
+def test_saved_options_must_be_a_mapping(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    for text in ("[1, 2]", "a: [", "!!python/object:os.system {}"):
+        file.write_text(text)
+        with pytest.raises(ConfigError, match=r"config\.yaml: "):
+            read_yaml(file)
