@@ -31,8 +31,9 @@ def evaluate(options: EvaluateOptions, split: Split, console: Console | None = N
     data: pl.LightningDataModule = registry.load_class("data", options.data.type)(options.data.config)
     trainer = build_evaluator(options.trainer, options.seed, options.device)
     results = {"validate": trainer.validate, "test": trainer.test}[split](system, datamodule=data, verbose=False)
-    # A system that has no test of its own is tested by its validation, which names its metrics so.
-    metrics = {f"{split}/{name.rpartition('/')[2]}": value for result in results for name, value in result.items()}
+    metrics = {name: float(value) for result in results for name, value in result.items()}
+    if split == "test":  # A system without a test of its own is tested by its validation, which names its metrics so.
+        metrics = {name.replace("val/", "test/"): value for name, value in metrics.items()}
     console.print("  ".join(f"{name} {value:.4g}" for name, value in metrics.items()), highlight=False)
     folder = output_folder(options, split)
     if folder is not None:

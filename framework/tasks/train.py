@@ -69,16 +69,17 @@ class _Leg:
         self.trainer = trainer
         self.started = timestamp()
         self.clock = time.monotonic()
+        self.weights: Path | None = None
 
     def fit(self, system: System, data: pl.LightningDataModule, checkpoint: Path | None) -> int:
         """Fit, and write down how it ended whatever happens."""
         status, reason, code = "failed", None, 1
         try:
             self.trainer.fit(system, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+            if self.trainer.is_global_zero:
+                self.weights = save_run_weights(system, self.folder, self.options.trainer.weights, self.folder.weights)
             finished = self.trainer.global_step >= self.options.trainer.max_steps
             status, reason, code = ("finished", None, 0) if finished else ("interrupted", "time limit", 0)
-            if self.trainer.is_global_zero:
-                save_run_weights(system, self.folder, self.options.trainer.weights, self.folder.weights)
         except TrainingInterrupted as signal:
             status, reason, code = "interrupted", str(signal), 128 + signal.signal_number
         finally:
@@ -100,9 +101,9 @@ class _Leg:
         spent = duration(time.monotonic() - self.clock)
         lines = [f"{status} at step {step} of {total} after {spent}{f' ({reason})' if reason else ''}"]
         lines += ["  ".join(f"{name} {value:.4g}" for name, value in _metrics(self.trainer).items())]
-        lines += [f"weights: {self.folder.weights}"] if self.folder.weights.is_dir() else []
+        lines += [f"weights: {self.weights}"] if self.weights else []
         more = "" if status != "finished" else " trainer.max_steps=<more>"
-        lines += [f"continue: python launch.py train run={self.folder.run_id}{more}"]
+        lines += [f"continue: python launch.py train run={self.folder.reference}{more}"]
         self.console.print("\n".join(filter(None, lines)), highlight=False, soft_wrap=True)
 
 

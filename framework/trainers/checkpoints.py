@@ -32,9 +32,12 @@ class AtomicCheckpointIO(CheckpointIO):
     """Writes checkpoints whole or not at all, and never unpickles code when it reads them."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Write `checkpoint` beside `path` and rename it."""
+        """Write `checkpoint` beside `path` and rename it; OSError when the disk refuses."""
         with atomic_file(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
+            try:
+                torch.save(checkpoint, temporary)
+            except RuntimeError as error:  # torch hides the system's error behind its own.
+                raise OSError(f"{path} can't be written: is the disk full? ({error})") from error
 
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None

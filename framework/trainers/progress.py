@@ -13,9 +13,12 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from framework.trainers.stopping import TimeLimit
 
+QUIET_SECONDS = 2.0
+"""Shortest time between two lines of a log file: tiny systems take hundreds of steps in a second."""
+
 
 class ShowProgress(pl.Callback):
-    """Step, loss, speed and the time that is left, every `interval` steps; metrics after each validation."""
+    """Step, loss, speed and the time left, every `interval` steps or more rarely; metrics after each validation."""
 
     def __init__(self, console: Console, interval: int) -> None:
         self.console = console
@@ -49,6 +52,8 @@ class ShowProgress(pl.Callback):
         if step // self.interval == self._shown_step // self.interval and step != trainer.max_steps:
             return
         now = time.monotonic()
+        if self._bar is None and now - self._clock < QUIET_SECONDS and step != trainer.max_steps:
+            return
         speed = (step - self._shown_step) / max(now - self._clock, 1e-6)
         # A running mean keeps the estimate calm; the first value starts it.
         self._speed = 0.7 * self._speed + 0.3 * speed if self._speed else speed

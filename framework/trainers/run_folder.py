@@ -35,12 +35,17 @@ class RunFolder:
     """Paths of one run."""
 
     path: Path
-    """The folder itself; its name is the run id."""
+    """The folder itself."""
 
     @property
     def run_id(self) -> str:
-        """What `run=` takes."""
+        """Name of the folder."""
         return self.path.name
+
+    @property
+    def reference(self) -> str:
+        """What to write after `run=`: the id, or the path of a run that lies elsewhere."""
+        return self.run_id if self.path.parent.parent == OUTPUTS else str(self.path)
 
     @property
     def config(self) -> Path:

@@ -22,7 +22,7 @@ class TrainingInterrupted(RuntimeError):
         self.signal_number = signal_number
 
 
-class TrainingDiverged(RuntimeError):
+class TrainingDiverged(ValueError):
     """The loss is infinite or not a number."""
 
 

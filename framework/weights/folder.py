@@ -54,13 +54,14 @@ def save_weights(
 ) -> Path:
     """Write the folder, whole or not at all, and return it. A folder that is there already is replaced.
 
-    `half` stores floating-point tensors as float16. Raises WeightsError when `folder` holds anything but weights.
+    `half` stores floating-point tensors as float16. Raises WeightsError when `folder` holds anything but weights,
+    OSError when the disk refuses.
     """
     refuse_foreign_folder(folder)
     stored = {key: _storable(value, half) for key, value in tensors.items()}
     description: dict[str, Any] = {"schema": SCHEMA, "system": name, "config": dict(config), "facts": dict(facts or {})}
     with atomic_folder(folder) as temporary:
-        safetensors.torch.save_file(stored, temporary / TENSOR_FILE, metadata={"format": "pt"})
+        _write_tensors(stored, temporary / TENSOR_FILE, folder)
         write_json(temporary / CONFIG_FILE, description)
         card = model_card(name, description["config"], description["facts"], sum(t.numel() for t in stored.values()))
         (temporary / CARD_FILE).write_text(card, encoding="utf-8")
@@ -135,6 +136,13 @@ def refuse_foreign_folder(folder: Path) -> None:
     foreign = sorted(path.name for path in folder.iterdir() if path.name not in known) if folder.is_dir() else []
     if foreign:
         raise WeightsError(f"{folder} holds other files ({', '.join(foreign[:3])}). Give a new or empty folder")
+
+
+def _write_tensors(tensors: dict[str, Tensor], path: Path, folder: Path) -> None:
+    try:
+        safetensors.torch.save_file(tensors, path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise OSError(f"{folder} can't be written: {error}") from error
 
 
 def _problem(kind: str, keys: list[str]) -> str:

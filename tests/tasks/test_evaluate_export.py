@@ -1,0 +1,88 @@
+"""Metrics of a trained run, and its weights and meshes handed on."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from framework.cli import main
+from framework.export.mesh_files import load_mesh, save_mesh
+from framework.geometry.mesh import Mesh
+from framework.systems.system import System
+from framework.testing.tiny import register_tiny
+from framework.trainers.run_folder import RUN_ID_VARIABLE
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A finished training named `r` in an empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(RUN_ID_VARIABLE, "r")
+    register_tiny()
+    words = ["system.type=testing/tiny", "data.type=testing/tiny", "device=cpu", "trainer.max_steps=4"]
+    assert main(["train", *words, "trainer.val_interval=2", "trainer.ema_decay=0.9"]) == 0
+    os.environ.pop(RUN_ID_VARIABLE, None)
+    return tmp_path / "outputs" / "testing" / "r"
+
+
+def metrics(path: Path) -> dict:  # type: ignore[type-arg]
+    return json.loads(path.read_text())["metrics"]
+
+
+def test_validate_repeats_the_best_validation_of_the_training(run: Path) -> None:
+    assert main(["validate", "run=r"]) == 0
+    best = json.loads((run / "checkpoints" / "best.json").read_text())["value"]
+    assert metrics(run / "validate" / "metrics.json") == {"val/loss": pytest.approx(best, rel=1e-6)}
+
+
+def test_saved_weights_test_like_their_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["test", "run=r"]) == 0
+    assert main(["export", "run=r", "output=handed_on"]) == 0
+    assert main(["test", "weights=handed_on", "data.type=testing/tiny", "output=there"]) == 0
+    assert metrics(Path("there/metrics.json")) == metrics(run / "test" / "metrics.json")
+    assert list(metrics(Path("there/metrics.json"))) == ["test/loss"]
+
+
+def test_export_in_half_precision(run: Path) -> None:
+    assert main(["export", "run=r", "output=half", "half=true"]) == 0
+    assert System.load("half").registry_name == "testing/tiny"
+    card = Path("half/README.md").read_text()
+    assert "- run: r" in card
+    assert "- averaged: True" in card
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["export", "run=r", "format=glb"], "has no meshes"),
+        (["export", "run=q"], "no run 'q'"),
+        (["export", "run=r", "output=outputs/testing"], "holds other files"),
+        (["validate", "data.type=testing/tiny"], "run is missing"),
+        (["test", "weights=nothing", "data.type=testing/tiny"], "no such folder"),
+    ],
+)
+def test_what_can_not_be_had(run: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str) -> None:
+    assert main(words) != 0
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", ["obj", "ply", "stl"])
+def test_meshes_of_a_prediction_in_another_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    mesh = Mesh(
+        vertices=np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32),
+        faces=np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]),
+    )
+    for case, names in {"chair": ["mesh"], "doll": ["body", "hair"]}.items():
+        folder = tmp_path / "outputs" / "method" / "p" / case
+        folder.mkdir(parents=True)
+        (folder / "case.json").write_text("{}")
+        for name in names:
+            save_mesh(mesh, folder / f"{name}.glb")
+    (tmp_path / "outputs" / "method" / "p" / "config.yaml").write_text("seed: 0\n")
+    assert main(["export", "run=p", f"format={suffix}", "output=out"]) == 0
+    assert sorted(path.stem for path in Path("out").iterdir()) == ["chair", "doll_body", "doll_hair"]
+    assert load_mesh(Path(f"out/chair.{suffix}")).volume == pytest.approx(1 / 6, rel=1e-4)
+    assert main(["export", "run=p"]) == 1  # It has no weights.
