@@ -77,7 +77,10 @@ class CaseRecord:
     """`partial`: stopped early on purpose by `stages=`."""
 
     seconds: float = 0.0
-    """Sum over the stages of the last run."""
+    """Sum over the stages that ran in the last run."""
+
+    preview_seconds: float = 0.0
+    """Wall-clock time of making pictures and videos for people."""
 
     peak_memory_mb: float = 0.0
     """Largest memory of the process so far, in MiB; of the GPU when the run used one."""
@@ -137,9 +140,11 @@ class Case:
 
     def remove(self, files: Iterable[str]) -> None:
         """Remove files or folders that lie directly in the case folder; names with a path in them are left alone."""
+        if not self.folder.is_dir():
+            return
         for name in files:
             path = self.folder / name
-            if Path(name).name != name:
+            if name == ".." or Path(name).name != name:
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)

@@ -50,5 +50,5 @@ def describe(error: Exception, stage: str) -> Failure:
     if isinstance(error, ImportError | ValueError | OSError):  # ours, and their texts are written for users
         return Failure(stage=stage, reason=str(error) or type(error).__name__)
     return Failure(
-        stage=stage, reason=f"{type(error).__name__}: {error}", hint="Traceback: error.txt in the case folder"
+        stage=stage, reason=f"{type(error).__name__}: {error}", hint="The traceback is in error.txt of the case folder"
     )

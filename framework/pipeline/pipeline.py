@@ -74,7 +74,8 @@ class Pipeline:
     def _begin(self, case: Case, selected: range) -> bool:
         """Forget what the stages that will run wrote before, so that no stage mistakes an old file for a new one."""
         record = case.record
-        record.status, record.failure, record.seconds = "running", None, 0.0
+        record.status, record.failure = "running", None
+        record.seconds, record.preview_seconds = 0.0, 0.0
         case.remove([ERROR_FILE, *record.files])
         record.files = []
         names = [stage.name for stage in self.stages]
@@ -90,8 +91,10 @@ class Pipeline:
     def _present(self, case: Case, present: Presenter, watch: StageWatcher | None) -> bool:
         if watch is not None:
             watch(case, PRESENTING)
+        start = time.perf_counter()
         with Isolated() as guard:
             case.record.files = list(present(case))
+        case.record.preview_seconds = round(time.perf_counter() - start, 3)
         if guard.error is not None:
             fail(case, describe(guard.error, PRESENTING), guard.error)
         return guard.error is None

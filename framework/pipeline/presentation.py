@@ -16,6 +16,11 @@ from framework.renderers.turntable import preview, turntable
 PREVIEW_FILE = "preview.png"
 TURNTABLE = "turntable"
 
+# Three seconds of film at a size that a laptop draws in a few seconds.
+FRAMES = 48
+FRAME_SIZE = 384
+FRAMES_PER_SECOND = 16
+
 
 def last_mesh(stages: Sequence[PlannedStage]) -> str | None:
     """Return the name of the mesh that the chain ends with: the last one that a stage gives; None when none does."""
@@ -34,5 +39,6 @@ def present(case: Case, mesh_name: str, rasterizer: Rasterizer, with_turntable: 
     Image.from_uint8(preview(mesh, rasterizer)).save(case.folder / PREVIEW_FILE)
     if not with_turntable:
         return [PREVIEW_FILE]
-    video = save_video(turntable(mesh, rasterizer), case.folder / TURNTABLE)
+    frames = turntable(mesh, rasterizer, FRAMES, FRAME_SIZE)
+    video = save_video(frames, case.folder / TURNTABLE, FRAMES_PER_SECOND)
     return [PREVIEW_FILE, video.name]
