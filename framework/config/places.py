@@ -1,4 +1,4 @@
-"""Where the files that come with this package are: in the checkout if there is one, else in the installed package."""
+"""Where the files that come with this package are: a wheel carries them inside, in a checkout they stand beside it."""
 
 from pathlib import Path
 
@@ -7,5 +7,5 @@ PACKAGE = Path(__file__).resolve().parent.parent
 
 def shipped(*parts: str) -> Path:
     """Return the path of a shipped file or folder, as `shipped("configs", "config.yaml")`; it may not exist."""
-    checkout = PACKAGE.parent.joinpath(*parts)
-    return checkout if checkout.exists() else PACKAGE.joinpath("_shipped", *parts)
+    carried = PACKAGE / "_shipped"
+    return (carried if carried.is_dir() else PACKAGE.parent).joinpath(*parts)

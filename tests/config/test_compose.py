@@ -69,9 +69,12 @@ def test_every_choice_builds(group: str) -> None:
         build(parse(["train", f"{group}={choice}", *others]))
 
 
-def test_files_of_the_checkout_come_first() -> None:
+def test_shipped_files_in_a_checkout_and_in_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert shipped("configs") == PACKAGE.parent / "configs"
-    assert shipped("no", "such", "file") == PACKAGE / "_shipped" / "no" / "such" / "file"
+    monkeypatch.setattr("framework.config.places.PACKAGE", tmp_path / "framework")
+    assert shipped("configs") == tmp_path / "configs"
+    (tmp_path / "framework" / "_shipped").mkdir(parents=True)
+    assert shipped("configs") == tmp_path / "framework" / "_shipped" / "configs"
 
 
 def test_saved_options_must_be_a_mapping(tmp_path: Path) -> None:
