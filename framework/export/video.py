@@ -1,7 +1,7 @@
 """Frames as a video file: H.264 in MP4 where PyAV is installed, an animated GIF where it is not.
 
-Frames are encoded one by one as they come, so a generator of frames needs no memory for the whole film, and the file
-appears under its name only when it is complete.
+An MP4 is encoded frame by frame as they come, so a generator needs no memory for the whole film; a GIF needs all frames
+for its palette. The file appears under its name only when it is complete.
 """
 
 from collections.abc import Iterable, Iterator
@@ -69,11 +69,13 @@ def _write_mp4(av: ModuleType, frames: Iterator[Frame], path: Path, fps: float) 
 
 
 def _write_gif(frames: Iterator[Frame], path: Path, fps: float) -> None:
-    first = Image.fromarray(next(frames))
-    # One palette for all frames: with a palette each, plain areas would flicker.
-    palette = first.quantize(256, method=Image.Quantize.MEDIANCUT)
-    rest = (Image.fromarray(frame).quantize(palette=palette) for frame in frames)
+    pictures = [Image.fromarray(frame) for frame in frames]
+    # One palette for all frames (with one each, plain areas would flicker), from a strip of small copies of some.
+    some = [picture.resize((96, 96)) for picture in pictures[:: -(-len(pictures) // 16)]]
+    strip = Image.new("RGB", (96 * len(some), 96))
+    for number, picture in enumerate(some):
+        strip.paste(picture, (96 * number, 0))
+    palette = strip.quantize(256, method=Image.Quantize.MEDIANCUT)
+    first, *rest = (picture.quantize(palette=palette) for picture in pictures)
     milliseconds = max(20, round(1000 / fps))
-    first.quantize(palette=palette).save(
-        path, format="GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0
-    )
+    first.save(path, format="GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0)
