@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(kw_only=True)
 class PrepareShapesConfig:
-    """How `prepare data=shapes` makes a set; `data.views` and `data.view_size` say whether and how large it renders."""
+    """How `prepare data=shapes` makes a set."""
 
     pack: Literal["none", "lmdb"] = "none"
     """Write one folder per object, or all objects into `data.lmdb`."""
@@ -19,7 +19,9 @@ class PrepareShapesConfig:
     near_samples: int = 50_000
     """Points kept close to the surface of each object (a file of our own, `near.npz`); 0: none."""
     view_groups: int = 1
-    """Groups of four views: the first level, each further one with a random rotation of its cameras."""
+    """Groups of four rendered views: the first level, each further one with a random rotation; 0: no views."""
+    view_size: int = 224
+    """Side of a rendered view in pixels."""
     half_extent: float = 0.9
     """The longest side of an object reaches from minus to plus this in the box [-1, 1]^3."""
     val_fraction: float = 0.05
@@ -36,8 +38,10 @@ class PrepareShapesConfig:
             raise ValueError("val_fraction and test_fraction must not be negative and leave something to train on")
         if not 0 < self.half_extent <= 1:
             raise ValueError(f"half_extent is {self.half_extent}, expected more than 0 and at most 1")
-        if min(self.surface_samples, self.volume_samples, self.view_groups, self.workers) < 1 or self.near_samples < 0:
-            raise ValueError("surface_samples, volume_samples, view_groups and workers must be at least 1")
+        if min(self.surface_samples, self.volume_samples, self.view_size, self.workers) < 1:
+            raise ValueError("surface_samples, volume_samples, view_size and workers must be at least 1")
+        if self.near_samples < 0 or self.view_groups < 0:
+            raise ValueError("near_samples and view_groups must not be negative")
 
 
 @dataclass(kw_only=True)

@@ -10,13 +10,14 @@ Legend: N surface points, M volume points, V view files of an object, S side of 
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
@@ -88,6 +89,24 @@ class ShapeArrays:
             raise ValueError("these arrays hold no near-surface points")
         return bits_at(self.near_occupancy, rows)
 
+    def inside_share(self) -> float:
+        """Share of `points` that lie inside."""
+        return float(self.inside(np.arange(len(self.points))).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class ShapeObject:
+    """Everything that a set stores of one object."""
+
+    arrays: ShapeArrays
+    """Geometry samples."""
+
+    views: tuple[bytes, ...] = ()
+    """Encoded pictures, four per group in the order front, right, back, left."""
+
+    rotations: Float[np.ndarray, "V 4 4"] | None = None
+    """Rotation of each view's camera in a z-up world; None: all are level."""
+
 
 def bits_at(packed: UInt8[np.ndarray, " M/8"], rows: Int[np.ndarray, " R"]) -> Bool[np.ndarray, " R"]:
     """The bits at positions `rows` of an array made by `np.packbits`."""
@@ -155,6 +174,30 @@ def read_views(folder: Path, numbers: Sequence[int], size: int = 0) -> UInt8[np.
     return np.stack([_read_view(folder, number, size) for number in numbers])
 
 
+def count_views(folder: Path) -> int:
+    """How many views, numbered from 0, an object has."""
+    number = 0
+    while (folder / f"{number}.png").is_file() or (folder / f"{number:04d}_rgb.jpeg").is_file():
+        number += 1
+    return number
+
+
+def read_object(geometry: Path, images: Path) -> ShapeObject:
+    """Read everything of an object; ShapeFileError for the first file that can't be."""
+    arrays, count = read_arrays(geometry), count_views(images)
+    if count == 0:
+        return ShapeObject(arrays)
+    views = tuple(png_bytes(pixels) for pixels in read_views(images, range(count)))
+    return ShapeObject(arrays, views, read_rotations(images))
+
+
+def png_bytes(pixels: UInt8[np.ndarray, "S S 4"]) -> bytes:
+    """One view, encoded."""
+    buffer = io.BytesIO()
+    PilImage.fromarray(pixels, "RGBA").save(buffer, "PNG", compress_level=6)
+    return buffer.getvalue()
+
+
 def read_rotations(folder: Path) -> Float[np.ndarray, "V 4 4"] | None:
     """Read `rots.npy`, the rotation of each view's camera in a z-up world; None when there is no such file."""
     path = folder / "rots.npy"
@@ -173,7 +216,7 @@ def write_views(
     """Write an object's views as `<i>.png` and, if given, `rots.npy`, whole or not at all."""
     with atomic_folder(folder) as temporary:
         for number, pixels in enumerate(views):
-            PilImage.fromarray(pixels, "RGBA").save(temporary / f"{number}.png", compress_level=6)
+            (temporary / f"{number}.png").write_bytes(png_bytes(pixels))
         if rotations is not None:
             np.save(temporary / "rots.npy", np.asarray(rotations, np.float64))
     return folder
@@ -266,24 +309,31 @@ def _doubled(points: np.ndarray) -> np.ndarray:
     return points * points.dtype.type(FILE_SCALE)
 
 
+def resized_view(path: Path, source: Path | BinaryIO, size: int) -> UInt8[np.ndarray, "S S 4"]:
+    """Decode one square RGBA view, resampled to `size` pixels if that isn't 0; `path` is named in errors."""
+    return _square(path, _open_picture(path, "RGBA", source), size)
+
+
 def _read_view(folder: Path, number: int, size: int) -> UInt8[np.ndarray, "S S 4"]:
     path = folder / f"{number}.png"
     if path.is_file():
-        return _square(path, _open_picture(path, "RGBA"), size)
+        return resized_view(path, path, size)
     path = folder / f"{number:04d}_rgb.jpeg"
     if not path.is_file():
-        raise ShapeFileError(folder / f"{number}.png", "no such view, and no .../<i:04d>_rgb.jpeg either")
-    picture = _open_picture(path, "RGBA")
+        raise ShapeFileError(folder / f"{number}.png", f"no such view, nor {path.name}")
+    picture = _open_picture(path, "RGBA", path)
     mask = folder / f"{number:04d}_alpha.jpeg"
     if mask.is_file():
-        picture.putalpha(_open_picture(mask, "L").resize(picture.size))
+        picture.putalpha(_open_picture(mask, "L", mask).resize(picture.size))
     return _square(path, picture, size)
 
 
-def _open_picture(path: Path, mode: str) -> PilImage.Image:
+def _open_picture(path: Path, mode: str, source: Path | BinaryIO) -> PilImage.Image:
     try:
-        with PilImage.open(path, formats=("PNG", "JPEG")) as picture:
+        with PilImage.open(source, formats=("PNG", "JPEG")) as picture:
             return picture.convert(mode)
+    except FileNotFoundError:
+        raise ShapeFileError(path, "does not exist") from None
     except (OSError, ValueError, SyntaxError, PilImage.DecompressionBombError) as error:
         raise ShapeFileError(path, f"can't be read as a picture: {error}") from error
 

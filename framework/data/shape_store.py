@@ -13,7 +13,18 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from framework.data.shape_files import ShapeArrays, read_arrays, read_rotations, read_split, read_views, shape_id
+from framework.data.config import ShapesConfig
+from framework.data.lmdb_store import LMDB_FILE, LmdbStore
+from framework.data.shape_files import (
+    ShapeArrays,
+    ShapeObject,
+    read_arrays,
+    read_object,
+    read_rotations,
+    read_split,
+    read_views,
+    shape_id,
+)
 
 
 class ShapeStore(Protocol):
@@ -43,6 +54,14 @@ class FolderStore:
         self.entries = read_split(root, split)
         self.ids = [shape_id(entry) for entry in self.entries]
         self.geometry, self.images, self.view_size = geometry, images, view_size
+
+    def place(self, row: int) -> str:
+        """Where an object is, for messages."""
+        return str(self.geometry / self.entries[row])
+
+    def shape(self, row: int) -> ShapeObject:
+        """Everything of an object."""
+        return read_object(self.geometry / self.entries[row], self._view_folder(row))
 
     def arrays(self, row: int) -> ShapeArrays:
         """Read an object's geometry."""
@@ -92,3 +111,13 @@ class MemoryStore:
         if row not in self._rotations:
             self._rotations[row] = self.source.rotations(row)
         return self._rotations[row]
+
+
+def open_store(config: ShapesConfig, split: str) -> FolderStore | LmdbStore:
+    """The stored objects of a split: packed if `config.root` holds data.lmdb, else in folders."""
+    root = Path(config.root)
+    if (root / LMDB_FILE).is_file():
+        return LmdbStore(root, split, config.view_size)
+    geometry = Path(config.geometry) if config.geometry else root
+    images = Path(config.images) if config.images else root / "images"
+    return FolderStore(root, split, geometry, images, config.view_size)

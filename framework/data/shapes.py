@@ -21,15 +21,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from framework.data.config import ShapesConfig
+from framework.data.preparation import Outcome, PrepareJob
 from framework.data.sampler import Key, StepBatchSampler
 from framework.data.shape_files import GROUP, ShapeArrays, ShapeFileError
-from framework.data.shape_store import FolderStore, MemoryStore, ShapeStore
-from framework.renderers.views import canonical_cameras
+from framework.data.shape_store import MemoryStore, ShapeStore, open_store
+from framework.data.view_cameras import rotated_cameras
 
 REPLACEMENTS = 10
 """How many other objects are tried in place of one that can't be read."""
 
-_Y_UP_FROM_Z_UP = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]], np.float64)
 _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
 _MIRRORED_VIEWS = (0, 3, 2, 1)  # which view a mirrored object's front, right, back, left are made of
 
@@ -156,13 +156,6 @@ def draw_supervision(
     return {"points": points, "occupancy": inside.astype(np.float32)} | drawn
 
 
-def rotated_cameras(rotation: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4 4"]:
-    """The four level cameras (front, right, back, left) turned by `rotation`, which is given in a z-up world."""
-    turn = _Y_UP_FROM_Z_UP @ np.asarray(rotation, np.float64) @ _Y_UP_FROM_Z_UP.T
-    turn[:3, 3] = 0.0
-    return turn @ canonical_cameras().world_from_camera.numpy().astype(np.float64)
-
-
 def as_floats(pixels: UInt8[np.ndarray, "K S S 4"]) -> Float[np.ndarray, "K 4 S S"]:
     """8-bit pictures as contiguous floats in [0, 1], channels first."""
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(255)
@@ -183,6 +176,13 @@ class ShapesData(pl.LightningDataModule):
         super().__init__()
         self.config = config
 
+    @staticmethod
+    def prepare(config: ShapesConfig, job: PrepareJob) -> list[Outcome]:
+        """Make a set from meshes, or pack one; see `framework.data.prepare_shapes`."""
+        from framework.data.prepare_shapes import prepare_shapes  # training needs none of it
+
+        return prepare_shapes(config, job)
+
     def setup(self, stage: str) -> None:
         """Fail early: a missing folder or list is named before the first step."""
         if not self.config.root:
@@ -192,7 +192,7 @@ class ShapesData(pl.LightningDataModule):
 
     def dataset(self, split: str) -> ShapeSamples:
         """The items of "train", "val" or "test"."""
-        store = open_store(self.config, split)
+        store: ShapeStore = open_store(self.config, split)
         if self.config.cache == "memory":
             store = MemoryStore(store)
         return ShapeSamples(store, item_options(self.config, split))
@@ -226,14 +226,6 @@ class ShapesData(pl.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             **order,
         )
-
-
-def open_store(config: ShapesConfig, split: str) -> ShapeStore:
-    """The store of a split: folders, as the lists in `config.root` name them."""
-    root = Path(config.root)
-    geometry = Path(config.geometry) if config.geometry else root
-    images = Path(config.images) if config.images else root / "images"
-    return FolderStore(root, split, geometry, images, config.view_size)
 
 
 def item_options(config: ShapesConfig, split: str) -> ItemOptions:

@@ -1,0 +1,173 @@
+"""One mesh file becomes one object of a shape set; many of them, in a few processes.
+
+What goes wrong with a mesh stays with that mesh, even if a library ends the process; what goes wrong with the disk is
+raised, since it would go wrong for every object.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+
+from framework.data.config import PrepareShapesConfig
+from framework.data.mesh_samples import SampleCounts, prepared_mesh, render_views, sample_mesh, view_rotations
+from framework.data.preparation import Outcome
+from framework.data.shape_files import ShapeFileError, read_object, write_arrays, write_views
+from framework.geometry.mesh import Mesh
+from framework.renderers.config import TorchRasterizerConfig
+from framework.renderers.torch_rasterizer import TorchRasterizer
+
+# What geometry and rendering raise for a mesh that is odd in a way that no check names. OSError is not among them: by
+# then the mesh is read, and the disk is at fault.
+_MESH_ERRORS = (ValueError, RuntimeError, ArithmeticError, LookupError, TypeError, MemoryError)
+
+
+@dataclass(frozen=True)
+class ObjectTask:
+    """One object to make."""
+
+    output: Path
+    id: str
+    path: Path
+    config: PrepareShapesConfig
+    seed: int
+    read_mesh: Callable[[Path], Mesh]
+
+    @property
+    def geometry(self) -> Path:
+        """Folder of its points, written last: if it is there, the object is done."""
+        return self.output / "geometry" / self.id
+
+    @property
+    def images(self) -> Path:
+        """Folder of its views."""
+        return self.output / "images" / self.id
+
+
+def find_meshes(source: Path, suffixes: Sequence[str]) -> list[Path]:
+    """All files below `source` (or itself) with one of `suffixes`, sorted; hidden files and folders are left out."""
+    if source.is_file():
+        return [source] if source.suffix.lower() in suffixes else []
+    files = (path for path in source.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    return sorted(path for path in files if not any(part.startswith(".") for part in path.relative_to(source).parts))
+
+
+def object_id(relative: Path) -> str:
+    """`<shard>/<uid>` of a mesh by its path: folders joined by "__", odd characters replaced.
+
+    The shard follows from a hash, so that it stays the same when files are added.
+    """
+    uid = re.sub(r"[^A-Za-z0-9_-]", "_", "__".join(relative.with_suffix("").parts)) + relative.suffix.lower()
+    return f"{hashlib.sha256(uid.encode()).hexdigest()[0]}/{uid}"
+
+
+def prepare_objects(tasks: Sequence[ObjectTask], packed: set[str], workers: int, check: bool) -> Iterator[Outcome]:
+    """Make what is not there yet, and yield what became of each object, in the order in which they are done.
+
+    packed: names that an LMDB file holds already. check: read finished objects and make damaged ones again.
+    """
+    missing = []
+    for task in tasks:
+        if task.id in packed or (task.geometry.is_dir() and not (check and _is_damaged(task))):
+            yield Outcome(id=task.id, source=str(task.path), status="kept")
+        else:
+            missing.append(task)
+    if workers == 1 or len(missing) < 2:
+        yield from map(prepare_object, missing)
+    else:
+        yield from _in_processes(missing, workers)
+
+
+def prepare_object(task: ObjectTask) -> Outcome:
+    """Read a mesh and write its object. Only OSError (the disk) and a missing extra are raised."""
+    start = time.monotonic()
+    try:
+        return _written(task, start)
+    except _MESH_ERRORS as error:
+        reason = str(error).removeprefix(f"{task.path}: ") or type(error).__name__
+        seconds = round(time.monotonic() - start, 2)
+        return Outcome(id=task.id, source=str(task.path), status="failed", reason=reason, seconds=seconds)
+
+
+def _written(task: ObjectTask, start: float) -> Outcome:
+    config = task.config
+    digest = hashlib.sha256(f"{task.seed}/{task.id}".encode()).digest()
+    seed = int.from_bytes(digest[:4], "little")
+    mesh, loc, scale, remarks = prepared_mesh(task.read_mesh(task.path), config.half_extent)
+    counts = SampleCounts(surface=config.surface_samples, volume=config.volume_samples, near=config.near_samples)
+    arrays = replace(sample_mesh(mesh, counts, seed), loc=loc, scale=scale)
+    if config.view_groups:
+        rotations = view_rotations(config.view_groups, seed)
+        rasterizer = TorchRasterizer(TorchRasterizerConfig())
+        write_views(task.images, render_views(mesh, rotations, config.view_size, rasterizer), rotations)
+    write_arrays(task.geometry, arrays)
+    return Outcome(
+        id=task.id,
+        source=str(task.path),
+        status="written",
+        remarks=tuple(remarks),
+        faces=len(mesh.faces),
+        inside=round(arrays.inside_share(), 4),
+        seconds=round(time.monotonic() - start, 2),
+    )
+
+
+def _is_damaged(task: ObjectTask) -> bool:
+    try:
+        return len(read_object(task.geometry, task.images).views) != 4 * task.config.view_groups
+    except ShapeFileError:
+        return True
+
+
+def _in_processes(tasks: Sequence[ObjectTask], workers: int) -> Iterator[Outcome]:
+    """Outcomes of tasks shared by processes. When one of them is killed, what it takes along is tried one by one."""
+    unfinished = list(tasks)
+    with _pool(workers) as pool:
+        try:
+            for future, task in _completed(pool, tasks):
+                outcome = future.result()
+                unfinished.remove(task)
+                yield outcome
+        except BrokenProcessPool:
+            pass
+        finally:
+            pool.shutdown(cancel_futures=True)
+    for task in unfinished:
+        yield _alone(task)
+
+
+def _alone(task: ObjectTask) -> Outcome:
+    """The outcome of one task in a process of its own."""
+    try:
+        with _pool(1) as pool:
+            return pool.submit(prepare_object, task).result()
+    except BrokenProcessPool:
+        reason = "the process was killed while it worked on this mesh, perhaps for lack of memory"
+        return Outcome(id=task.id, source=str(task.path), status="failed", reason=reason)
+
+
+def _completed(pool: ProcessPoolExecutor, tasks: Sequence[ObjectTask]) -> Iterator[tuple[Future[Outcome], ObjectTask]]:
+    task_of = {pool.submit(prepare_object, task): task for task in tasks}
+    for future in as_completed(task_of):
+        yield future, task_of[future]
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    # Spawned, not forked: a parent that has run torch may hold threads that a fork would lose.
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread)
+
+
+def _one_thread() -> None:
+    """The processes share the cores already."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
