@@ -142,6 +142,11 @@ class DiffusionConfig:
     the weights)."""
     random_views: bool = False
     """Train on the front view and a random number of the others instead of on all views."""
+    refit_views: float = 0.0
+    """Share of training items whose views are scaled to fill `view_fill` of the picture, as users' pictures are; the
+    others keep the frame of their cameras, which tells the object's size."""
+    view_fill: float = 0.75
+    """Longest side of a refitted object as a share of the picture's."""
     validation_steps: int = 20
     """Denoising steps of the samples drawn in validation."""
     validation_guidance: float = 1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from methods.craftsman.config import AutoencoderConfig, DiffusionConfig
 from methods.craftsman.losses import occupancy_scores, reconstruction_loss
 from methods.craftsman.nets.denoiser import LatentSetDenoiser
 from methods.craftsman.nets.shape_vae import ShapeVAE
+from methods.craftsman.view_sets import refitted
 
 Batch = Mapping[str, Any]
 
@@ -30,7 +31,7 @@ class AutoencoderSystem(System):
     Config: ClassVar[type] = AutoencoderConfig
     registry_name: ClassVar[str] = "craftsman/autoencoder"
     monitor: ClassVar[str] = "val/iou"
-    monitor_mode: ClassVar[str] = "max"
+    mode: ClassVar[Literal["min", "max"]] = "max"
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__(config)
@@ -66,7 +67,7 @@ class DiffusionSystem(System):
     Config: ClassVar[type] = DiffusionConfig
     registry_name: ClassVar[str] = "craftsman/diffusion"
     monitor: ClassVar[str] = "val/iou"
-    monitor_mode: ClassVar[str] = "max"
+    mode: ClassVar[Literal["min", "max"]] = "max"
 
     latent_mean: Tensor
     latent_std: Tensor
@@ -175,14 +176,17 @@ class DiffusionSystem(System):
         )
 
     def _training_views(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """All views, or the front one and a random number of the others; small numbers are more frequent."""
+        """All views, or the front one and a random number of the others, some refitted; small numbers are frequent."""
         views, cameras = batch["views"], batch["world_from_camera"]
         if not self.config.random_views:
             return views, cameras
         count = int(torch.randint(0, views.shape[1], (2,)).min())
         others = 1 + torch.randperm(views.shape[1] - 1)[:count]
         chosen = torch.cat([torch.zeros(1, dtype=torch.long), others])
-        return views[:, chosen], cameras[:, chosen]
+        views, cameras = views[:, chosen], cameras[:, chosen]
+        refit = torch.rand(len(views), device=views.device) < self.config.refit_views
+        views = torch.where(refit.view(-1, 1, 1, 1, 1), refitted(views, self.config.view_fill), views)
+        return views, cameras
 
     def _dropped(self, condition: Tensor) -> Tensor:
         """The condition with a random share of the items' tokens set to zero."""

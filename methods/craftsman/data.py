@@ -1,0 +1,166 @@
+"""Latents made once: the diffusion trains on the autoencoder's posteriors, so the autoencoder runs once per object.
+
+The cache is a folder of safetensors files of up to `SHARD` objects each, written one by one: an interrupted run goes on
+where it stopped. Its name holds a hash of everything that it depends on.
+
+N objects, L latents, E latent channels, K views, S side of a view, P query points.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from framework import registry
+from framework.artifacts.atomic import atomic_file, write_json
+from framework.config.build import to_dict
+from framework.data.sampler import StepBatchSampler
+from framework.weights.folder import tensor_hash
+from framework.weights.resolve import resolve
+from methods.craftsman.config import LatentsConfig
+from methods.craftsman.systems import AutoencoderSystem
+
+SHARD = 256
+SPLITS = ("train", "val")
+
+
+class LatentDataset(Dataset[dict[str, Any]]):
+    """Reads the shards of one split; an item is a dict of tensors as `LatentsData` describes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        self.shards = [folder / name for name in self.index["shards"]]
+        self._open: dict[int, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self.index["ids"])
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
+        """The item of (epoch, index); the posterior is the same in every epoch, its sample is drawn in training."""
+        _, index = key
+        shard, row = divmod(index, SHARD)
+        if shard not in self._open:
+            self._open[shard] = safe_open(self.shards[shard], framework="pt")
+        tensors = {name: self._open[shard].get_slice(name)[row] for name in self._open[shard].keys()}  # noqa: SIM118
+        item: dict[str, Any] = {name: value.float() for name, value in tensors.items() if name != "views"}
+        item["views"] = tensors["views"].float() / 255.0
+        return item | {"index": index, "id": self.index["ids"][index]}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Open files don't travel to loader processes; each opens its own."""
+        return self.__dict__ | {"_open": {}}
+
+
+class LatentsData(pl.LightningDataModule):
+    """Batches: mean, log_variance (B, L, E); views (B, K, 4, S, S) in [0, 1]; world_from_camera (B, K, 4, 4); points
+    (B, P, 3) and occupancy (B, P) for validation; index (B,) and id.
+    """
+
+    def __init__(self, config: LatentsConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.source: Any = registry.load_class("data", config.source.type)(config.source.config)
+        self._folder: Path | None = None
+
+    def prepare_data(self) -> None:
+        """Encode what is not in the cache yet (on one process of a machine only)."""
+        self.source.prepare_data()
+        if all((self.folder / split / "index.json").is_file() for split in SPLITS):
+            return
+        self.source.setup("fit")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        system = AutoencoderSystem.load(self.config.autoencoder, device)
+        for split in SPLITS:
+            encode_split(self.source.dataset(split), system, self.folder / split, self.config)
+
+    @property
+    def folder(self) -> Path:
+        """Where the cache of this set and these weights lies."""
+        if self._folder is None:
+            weights = tensor_hash(resolve(self.config.autoencoder))
+            facts = {
+                "weights": weights,
+                "source": {"type": self.config.source.type, "config": to_dict(self.config.source.config)},
+                "surface_points": self.config.surface_points,
+                "seed": self.config.seed,
+            }
+            digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+            self._folder = Path(self.config.root) / f"latents-{digest}"
+        return self._folder
+
+    def train_dataloader(self) -> DataLoader[dict[str, Any]]:
+        """Shuffled batches; their order is a function of seed and step."""
+        dataset = LatentDataset(self.folder / "train")
+        sampler = StepBatchSampler.for_trainer(len(dataset), self.config.batch_size, self.config.seed, self.trainer)
+        return DataLoader(dataset, batch_sampler=sampler, num_workers=self.config.workers)
+
+    def val_dataloader(self) -> DataLoader[dict[str, Any]]:
+        """All validation objects in order."""
+        dataset = LatentDataset(self.folder / "val")
+        keys = [(0, index) for index in range(len(dataset))]
+        return DataLoader(dataset, batch_size=self.config.batch_size, sampler=keys, num_workers=self.config.workers)
+
+    def latent_statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation (L, E) of posterior samples over the training set."""
+        dataset = LatentDataset(self.folder / "train")
+        means, variances = [], []
+        for path in dataset.shards:
+            with safe_open(path, framework="pt") as shard:
+                means.append(shard.get_tensor("mean").float())
+                variances.append(shard.get_tensor("log_variance").float().exp())
+        mean = torch.cat(means)
+        return mean.mean(dim=0), (mean.var(dim=0, correction=0) + torch.cat(variances).mean(dim=0)).sqrt()
+
+
+def encode_split(dataset: Any, system: AutoencoderSystem, folder: Path, config: LatentsConfig) -> None:
+    """Encode every object of `dataset` into shards below `folder`; shards that exist are kept."""
+    ids: list[str] = []
+    shards: list[str] = []
+    for start in range(0, len(dataset), SHARD):
+        rows = range(start, min(start + SHARD, len(dataset)))
+        path = folder / f"{start // SHARD:05d}.safetensors"
+        if not path.is_file():
+            items = [dataset[(0, row)] for row in rows]
+            tensors = _encoded(items, system, config.batch_size)
+            with atomic_file(path) as temporary:
+                save_file(tensors, temporary)
+        ids.extend(dataset.ids[row] for row in rows)
+        shards.append(path.name)
+    write_json(folder / "index.json", {"ids": ids, "shards": shards})
+
+
+@torch.no_grad()
+def _encoded(items: Sequence[Mapping[str, Any]], system: AutoencoderSystem, batch_size: int) -> dict[str, Tensor]:
+    """Posterior moments, views and query points of `items`, in the types in which they are stored."""
+    means, log_variances = [], []
+    for batch in _batches([torch.as_tensor(item["surface"]) for item in items], batch_size):
+        posterior, _ = system.shape_model.encode(batch.to(system.device))
+        means.append(posterior.mean.half().cpu())
+        log_variances.append(posterior.log_variance.half().cpu())
+
+    def stack(name: str, dtype: torch.dtype, factor: float = 1.0) -> Tensor:
+        return torch.stack([(torch.as_tensor(item[name]) * factor).round(decimals=6).to(dtype) for item in items])
+
+    return {
+        "mean": torch.cat(means),
+        "log_variance": torch.cat(log_variances),
+        "views": stack("views", torch.uint8, 255.0),
+        "world_from_camera": stack("world_from_camera", torch.float32),
+        "points": stack("points", torch.float16),
+        "occupancy": stack("occupancy", torch.uint8),
+    }
+
+
+def _batches(rows: Sequence[Tensor], size: int) -> Iterator[Tensor]:
+    for start in range(0, len(rows), size):
+        yield torch.stack(list(rows[start : start + size]))

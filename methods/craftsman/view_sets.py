@@ -1,0 +1,38 @@
+"""Sets of views as tensors: how large the object appears in them.
+
+B batch, K views, S side of a view.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+
+def refitted(views: Float[Tensor, "B K 4 S S"], fill: float) -> Float[Tensor, "B K 4 S S"]:
+    """Scale RGBA views about their centre so that the object's longest side is `fill` of the picture.
+
+    All views of an item get the same factor, from the view in which the object is largest, as the matting stage does with
+    a user's pictures. Colours are filtered premultiplied, and an empty item stays as it is.
+    """
+    longest = torch.maximum(_extent(views, dim=-1), _extent(views, dim=-2))
+    zoom = torch.where(longest > 0, longest / (fill * views.shape[-1]), torch.ones_like(longest))
+    count = views.shape[1]
+    theta = torch.zeros(len(views), count, 2, 3, device=views.device, dtype=views.dtype)
+    theta[..., 0, 0] = theta[..., 1, 1] = zoom[:, None]
+    flat = views.flatten(0, 1)
+    premultiplied = torch.cat([flat[:, :3] * flat[:, 3:], flat[:, 3:]], dim=1)
+    grid = affine_grid(theta.flatten(0, 1), list(flat.shape), align_corners=False)
+    moved = grid_sample(premultiplied, grid, align_corners=False)
+    alpha = moved[:, 3:]
+    return torch.cat([moved[:, :3] / alpha.clamp(min=1e-6), alpha], dim=1).reshape(views.shape)
+
+
+def _extent(views: Tensor, dim: int) -> Float[Tensor, " B"]:
+    """Side in pixels of the centred box that holds the object in all views, along the axis that `dim` does not reduce."""
+    seen = (views[:, :, 3] > 0.5).any(dim=dim).any(dim=1)
+    side = views.shape[-1]
+    offsets = (torch.arange(side, device=views.device) - (side - 1) / 2).abs() + 0.5
+    return 2.0 * (seen * offsets).amax(dim=-1)

@@ -1,0 +1,37 @@
+"""Refitting changes the apparent size and nothing else."""
+
+from __future__ import annotations
+
+import torch
+
+from methods.craftsman.view_sets import refitted
+
+
+def boxes(*sides: int, size: int = 64) -> torch.Tensor:
+    views = torch.zeros(1, len(sides), 4, size, size)
+    for row, side in enumerate(sides):
+        low = (size - side) // 2
+        views[0, row, :, low : low + side, low : low + side] = torch.tensor([0.2, 0.5, 0.9, 1.0])[:, None, None]
+    return views
+
+
+def side_of(view: torch.Tensor) -> float:
+    return (view[3] > 0.5).sum().sqrt().item()
+
+
+def test_a_small_object_grows_to_the_wanted_share() -> None:
+    result = refitted(boxes(16), 0.75)
+    assert abs(side_of(result[0, 0]) - 48) <= 1
+    inside = result[0, 0, :3, 20:44, 20:44]
+    torch.testing.assert_close(inside, torch.tensor([0.2, 0.5, 0.9])[:, None, None].expand_as(inside))
+
+
+def test_the_largest_view_decides_for_all() -> None:
+    result = refitted(boxes(16, 32), 0.75)
+    assert abs(side_of(result[0, 1]) - 48) <= 1
+    assert abs(side_of(result[0, 0]) - 24) <= 1
+
+
+def test_a_fitting_or_empty_view_stays() -> None:
+    torch.testing.assert_close(refitted(boxes(48), 0.75), boxes(48), atol=1e-5, rtol=0)
+    assert refitted(torch.zeros(2, 3, 4, 16, 16), 0.75).abs().sum() == 0
