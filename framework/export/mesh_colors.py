@@ -20,8 +20,6 @@ from jaxtyping import Float, Int
 
 from framework.renderers.shading import linear_from_srgb, srgb_from_linear
 
-PLAIN_DIFFUSE = (102, 102, 102, 255)  # what trimesh reports for an OBJ without a material
-
 
 class ColoredFaces(NamedTuple):
     """Which old vertex each new vertex is, faces over the new ones, and their colours."""
@@ -68,7 +66,7 @@ def _split_by_color(faces: Int[np.ndarray, "F 3"], face_colors: np.ndarray) -> C
 def _material_colors(visual: Any, count: int) -> Float[np.ndarray, "V 4"] | None:
     """Texture times material times vertex colour; the products are taken in linear light."""
     material = visual.material
-    picture = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
+    picture = _texture(material)
     tints = [_material_tint(material, picture is not None), _gltf_vertex_colors(visual, count)]
     factors = [tint for tint in tints if tint is not None]
     if picture is not None and visual.uv is not None and len(visual.uv) == count:
@@ -80,6 +78,17 @@ def _material_colors(visual: Any, count: int) -> Float[np.ndarray, "V 4"] | None
     return _displayed(product)
 
 
+def _texture(material: Any) -> Any:
+    """The material's colour picture (PIL), or None; trimesh makes up a grey 2x2 one for a missing material."""
+    picture = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
+    if picture is not None and picture.size == (2, 2):
+        from trimesh.visual.material import empty_material
+
+        made_up = empty_material().image
+        return None if picture.convert("RGBA").tobytes() == made_up.convert("RGBA").tobytes() else picture
+    return picture
+
+
 def _material_tint(material: Any, textured: bool) -> Float[np.ndarray, "1 4"] | None:
     """The material's linear colour, or None where it changes nothing."""
     factor = getattr(material, "baseColorFactor", None)
@@ -87,9 +96,16 @@ def _material_tint(material: Any, textured: bool) -> Float[np.ndarray, "1 4"] | 
         tint = unit_range(factor)
         return None if (tint == 1.0).all() else tint
     diffuse = getattr(material, "diffuse", None)
-    if textured or diffuse is None or tuple(diffuse) == PLAIN_DIFFUSE:  # OBJ: a texture replaces the diffuse colour
+    if textured or diffuse is None or _is_default(diffuse):  # OBJ: a texture replaces the diffuse colour
         return None
     return _linear(unit_range(diffuse))
+
+
+def _is_default(diffuse: np.ndarray) -> bool:
+    """Whether this is the grey that trimesh makes up for an OBJ with texture coordinates but no material."""
+    from trimesh.visual.material import SimpleMaterial
+
+    return tuple(diffuse) == tuple(SimpleMaterial().diffuse)
 
 
 def _gltf_vertex_colors(visual: Any, count: int) -> Float[np.ndarray, "V 4"] | None:

@@ -9,7 +9,7 @@ from framework.geometry.mesh import Mesh
 
 
 def component_labels(mesh: Mesh) -> Int[np.ndarray, " F"]:
-    """The part number of each face, in order of first faces; faces belong together when they share a vertex position."""
+    """The part number of each face, in order of first faces; parts are connected where they share a vertex position."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

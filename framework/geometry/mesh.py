@@ -105,6 +105,24 @@ class Mesh:
         _, index = np.unique(self.vertices + np.float32(0.0), axis=0, return_inverse=True)
         return index.reshape(-1)[self.faces].astype(np.int64)
 
+    def welded(self) -> Mesh:
+        """The mesh with one vertex per position (with the colour and normal of one of them).
+
+        Faces that lose their area by this are dropped, unless none would be left: then the mesh comes back as it is.
+        """
+        faces = self.welded_faces()
+        solid = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
+        if not solid.any():
+            return self
+        _, corner, joined = np.unique(faces, return_index=True, return_inverse=True)
+        source = self.faces.reshape(-1)[corner]
+        return Mesh(
+            vertices=self.vertices[source],
+            faces=joined.reshape(-1, 3)[solid],
+            vertex_colors=None if self.vertex_colors is None else self.vertex_colors[source],
+            vertex_normals=None if self.vertex_normals is None else self.vertex_normals[source],
+        )
+
     def transformed(self, matrix: ArrayLike) -> Mesh:
         """The mesh under the affine `matrix` (4, 4) on column vectors; a mirroring one also flips the faces."""
         transform = np.asarray(matrix, dtype=np.float64)

@@ -42,11 +42,7 @@ def inside(
 
 def is_closed(mesh: Mesh) -> bool:
     """Whether every edge has two faces once vertices at the same position count as one."""
-    if mesh.is_watertight:
-        return True
-    faces = mesh.welded_faces()
-    degenerate = (faces == np.roll(faces, 1, axis=1)).any(axis=1)
-    return not degenerate.all() and Mesh(mesh.vertices, faces[~degenerate]).is_watertight
+    return mesh.is_watertight or mesh.welded().is_watertight
 
 
 def winding_number(mesh: Mesh, points: Float[np.ndarray, "P 3"]) -> Float[np.ndarray, " P"]:

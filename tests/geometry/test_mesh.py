@@ -84,6 +84,20 @@ def test_concatenate_gives_white_to_parts_without_colour() -> None:
         concatenate([])
 
 
+def test_welded_joins_positions_and_drops_flat_faces() -> None:
+    soup = Mesh(
+        np.vstack([TETRAHEDRON.triangles.reshape(-1, 3), [[-0.0, 0, 0], [0, -0.0, 0], [1, 0, 0]]]),
+        np.arange(15).reshape(5, 3),
+        vertex_colors=np.linspace(0, 1, 45).reshape(15, 3),
+    )
+    whole = soup.welded()
+    assert (len(whole.vertices), len(whole.faces), whole.is_watertight) == (4, 4, True)
+    assert whole.volume == pytest.approx(1 / 6)
+    assert whole.vertex_colors is not None
+    flat = Mesh(np.zeros((3, 3)), np.array([[0, 1, 2]]))
+    assert flat.welded() is flat
+
+
 def test_smooth_normals_ignore_seams_and_weigh_by_area() -> None:
     soup = Mesh(TETRAHEDRON.triangles.reshape(-1, 3), np.arange(12).reshape(4, 3))
     expected = np.zeros((4, 3))

@@ -32,6 +32,35 @@ def test_faces_fall_and_shape_stays(ball: Mesh) -> None:
     assert (simple.vertex_normals * simple.vertices).sum(axis=1).min() > 0.78
 
 
+def thin_frame() -> Mesh:
+    """A closed shape whose quick simplification pinches: bars about a grid cell thick."""
+    x, y, z = np.meshgrid(*grid_axes(32, 1.0), indexing="ij")
+    bars = [np.maximum(np.abs(a), np.abs(b)) for a, b in ((x, y), (y, z), (x, z))]
+    field = np.maximum(0.05 - np.minimum.reduce(bars), 0.06 - np.abs(np.hypot(np.hypot(x, y) - 0.6, z)))
+    return marching_cubes(np.minimum(field, 0.9 - np.maximum.reduce([np.abs(x), np.abs(y), np.abs(z)])), 1.0)
+
+
+@pytest.mark.parametrize("faces", [1500, 600, 300])
+def test_thin_shapes_stay_closed_and_reach_their_count(faces: int) -> None:
+    pytest.importorskip("igl", reason="extra 'mesh': libigl")
+    pytest.importorskip("fast_simplification", reason="extra 'mesh': fast-simplification")
+    frame = thin_frame()
+    assert frame.is_watertight
+    simple = simplify(frame, faces)
+    assert simple.is_watertight
+    assert len(simple.faces) <= faces
+    assert simple.volume == pytest.approx(frame.volume, rel=0.1)
+
+
+def test_seams_are_joined_and_mixed_orientation_ends(ball: Mesh) -> None:
+    pytest.importorskip("fast_simplification", reason="extra 'mesh': fast-simplification")
+    soup = Mesh(ball.triangles.reshape(-1, 3), np.arange(3 * len(ball.faces)).reshape(-1, 3))
+    assert simplify(soup, 1000).is_watertight
+    mixed = ball.faces.copy()
+    mixed[::2] = mixed[::2, ::-1]
+    assert len(simplify(replace(ball, faces=mixed), 1000).faces) < len(ball.faces)
+
+
 def test_small_meshes_come_back_as_they_are(ball: Mesh) -> None:
     assert simplify(ball, len(ball.faces)) is ball
 
