@@ -90,9 +90,10 @@ class KeepCheckpoints(Checkpoint):
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         value = self._score(trainer)
-        record = read_best(self.folder)
+        record = read_best(self.folder) or {}
         sign = 1 if self.mode == "max" else -1
-        better = math.isfinite(value) and (record is None or sign * value > sign * record["value"])
+        first = record.get("metric") != self.monitor
+        better = math.isfinite(value) and (first or sign * value > sign * record["value"])
         if trainer.strategy.broadcast(better):
             trainer.save_checkpoint(self.folder / BEST)
             if trainer.is_global_zero:

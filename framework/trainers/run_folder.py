@@ -78,17 +78,12 @@ class RunFolder:
         return self.path / RUN_WEIGHTS
 
     @classmethod
-    def create(cls, system: str, options: Mapping[str, Any], output: str | None = None) -> "RunFolder":
-        """Make the folder of a new run and write its `config.yaml`.
+    def place(cls, system: str, output: str | None = None) -> "RunFolder":
+        """Return the folder that a new run will have; nothing is written yet.
 
-        `system` is a registry name whose first part names the method; `output` replaces the usual place. Raises
-        RunFolderError when the folder holds a run already or can't be made. Only the first process writes.
+        `system` is a registry name whose first part names the method; `output` replaces the usual place.
         """
-        path = Path(output) if output else OUTPUTS / system.split("/")[0] / run_id()
-        folder = cls(path)
-        if is_first_process():
-            folder._make(options)
-        return folder
+        return cls(Path(output) if output else OUTPUTS / system.split("/")[0] / run_id())
 
     @classmethod
     def open(cls, run: str) -> "RunFolder":
@@ -104,7 +99,13 @@ class RunFolder:
         if is_first_process():
             write_text(self.config, to_yaml(options))
 
-    def _make(self, options: Mapping[str, Any]) -> None:
+    def make(self, options: Mapping[str, Any]) -> None:
+        """Make the folder of a new run and write its `config.yaml`; only the first process does.
+
+        Raises RunFolderError when the folder holds a run already or can't be made.
+        """
+        if not is_first_process():
+            return
         if self.config.exists():
             raise RunFolderError(
                 f"{self.path} holds a run already. Continue it with run={self.path}, or give another output="

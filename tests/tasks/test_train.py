@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from framework.cli import main
 from framework.testing.tiny import register_tiny
 from framework.trainers.run_folder import RUN_ID_VARIABLE
+from framework.weights.folder import tensor_hash
 
 REPOSITORY = Path(__file__).parents[2]
 TINY = ["system.type=testing/tiny", "data.type=testing/tiny", "device=cpu", "trainer.checkpoint_interval=5"]
@@ -86,6 +87,10 @@ def test_a_finished_run_holds_everything(workplace: Path, capsys: pytest.Capture
     printed = capsys.readouterr().out
     assert "finished at step 6 of 6" in printed
     assert "train run=r1 trainer.max_steps=<more>" in printed
+    assert facts["weights"]["outputs/testing/r1/weights"] == tensor_hash(run / "weights")
+    assert main(["train", "run=r1"]) == 0
+    assert "is finished" in capsys.readouterr().out
+    assert manifest(run) == facts
 
 
 def test_continued_equals_uninterrupted(workplace: Path) -> None:
@@ -125,6 +130,7 @@ def test_start_weights_and_their_errors(workplace: Path, capsys: pytest.CaptureF
     torch.testing.assert_close(first, second)
     assert train("third", "start_weights=first", "system.width=9") == 1
     assert "of the wrong shape" in capsys.readouterr().err
+    assert not (runs / "third").exists()
 
 
 def test_output_replaces_the_usual_folder_and_is_not_overwritten(

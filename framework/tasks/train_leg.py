@@ -1,0 +1,83 @@
+"""One stretch of a training: fit it, write down how it ended, and say so."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from rich.console import Console
+
+from framework.systems.system import System
+from framework.tasks.config import TrainOptions
+from framework.trainers.manifest import describe_run, end_leg, timestamp, update_manifest
+from framework.trainers.progress import duration
+from framework.trainers.run_folder import RunFolder
+from framework.trainers.run_weights import save_run_weights
+from framework.trainers.stopping import TrainingInterrupted
+from framework.weights.folder import tensor_hash
+
+
+class Leg:
+    """One stretch of a training, between its start or continuation and the next end."""
+
+    def __init__(self, options: TrainOptions, folder: RunFolder, console: Console, trainer: pl.Trainer) -> None:
+        self.options = options
+        self.folder = folder
+        self.console = console
+        self.trainer = trainer
+        self.started = timestamp()
+        self.clock = time.monotonic()
+        self.weights: Path | None = None
+
+    def announce(self, system: System) -> None:
+        """Start the manifest, and say what is trained and where."""
+        device = self.trainer.strategy.root_device.type
+        facts = describe_run(self.folder.run_id, "train", self.options.seed, device)
+        update_manifest(self.folder.manifest, **facts)
+        size = sum(parameter.numel() for parameter in system.parameters() if parameter.requires_grad)
+        text = f"run {self.folder.run_id} in {self.folder.path}\n{system.registry_name}: {size:,} weights on {device}"
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def fit(self, system: System, data: pl.LightningDataModule, checkpoint: Path | None) -> int:
+        """Fit, and write down how it ended whatever happens."""
+        status, reason, code = "failed", None, 1
+        try:
+            self.trainer.fit(system, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+            if self.trainer.is_global_zero:
+                self.weights = save_run_weights(system, self.folder, self.options.trainer.weights, self.folder.weights)
+            finished = self.trainer.global_step >= self.options.trainer.max_steps
+            status, reason, code = ("finished", None, 0) if finished else ("interrupted", "time limit", 0)
+        except TrainingInterrupted as signal:
+            status, reason, code = "interrupted", str(signal), 128 + signal.signal_number
+        finally:
+            error = sys.exception()
+            if self.trainer.is_global_zero:
+                self._write_down(status, f"{type(error).__name__}: {error}" if error else reason)
+        if self.trainer.is_global_zero:
+            self._report(status, reason)
+        return code
+
+    def _write_down(self, status: str, reason: str | None) -> None:
+        step = self.trainer.global_step
+        seconds = round(time.monotonic() - self.clock, 1)
+        leg = {"started": self.started, "seconds": seconds, "to_step": step, "status": status}
+        facts = {"step": step, "metrics": _metrics(self.trainer)}
+        if self.weights:
+            facts["weights"] = {str(self.weights): tensor_hash(self.weights)}
+        end_leg(self.folder.manifest, status, leg, reason, **facts)
+
+    def _report(self, status: str, reason: str | None) -> None:
+        step, total = self.trainer.global_step, self.options.trainer.max_steps
+        spent = duration(time.monotonic() - self.clock)
+        lines = [f"{status} at step {step} of {total} after {spent}{f' ({reason})' if reason else ''}"]
+        lines += ["  ".join(f"{name} {value:.4g}" for name, value in _metrics(self.trainer).items())]
+        lines += [f"weights: {self.weights}"] if self.weights else []
+        more = "" if status != "finished" else " trainer.max_steps=<more>"
+        lines += [f"continue: python launch.py train run={self.folder.reference}{more}"]
+        self.console.print("\n".join(filter(None, lines)), highlight=False, soft_wrap=True)
+
+
+def _metrics(trainer: pl.Trainer) -> dict[str, Any]:
+    """The latest logged values, as plain numbers."""
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}

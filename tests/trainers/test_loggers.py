@@ -1,0 +1,73 @@
+"""Metrics files, and the other loggers where their packages are installed."""
+
+from pathlib import Path
+
+import pytest
+
+from framework.testing.tiny import TinyConfig, TinyData, TinyDataConfig, TinySystem
+from framework.trainers.config import LoggerConfig, TrainerConfig
+from framework.trainers.loggers import CsvMetrics, read_metrics
+from framework.trainers.run_folder import RunFolder
+from framework.trainers.trainer import build_trainer
+
+
+def test_a_row_holds_all_metrics_of_a_step(tmp_path: Path) -> None:
+    logger = CsvMetrics(tmp_path / "metrics.csv")
+    logger.log_metrics({"train/loss": 1.0, "epoch": 0}, step=9)
+    logger.log_metrics({"val/iou": 0.5}, step=9)
+    logger.log_metrics({"train/loss": 0.5}, step=19)
+    logger.finalize("success")
+    columns, rows = read_metrics(tmp_path / "metrics.csv")
+    assert columns == ["step", "train/loss", "val/iou"]
+    assert rows == [
+        {"step": "10", "train/loss": "1.0", "val/iou": "0.5"},
+        {"step": "20", "train/loss": "0.5", "val/iou": ""},
+    ]
+
+
+def test_new_metrics_become_columns(tmp_path: Path) -> None:
+    logger = CsvMetrics(tmp_path / "metrics.csv")
+    for step, name in enumerate(("b", "a", "c")):
+        logger.log_metrics({name: step}, step=step)
+    logger.finalize("success")
+    columns, rows = read_metrics(tmp_path / "metrics.csv")
+    assert columns == ["step", "a", "b", "c"]
+    assert [row["c"] for row in rows] == ["", "", "2"]
+
+
+def test_rewinding_drops_later_rows_and_a_torn_one(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text("step,a,b\n1,1,1\n2,2,2\n3,3,3\n4")
+    logger = CsvMetrics(path)
+    logger.rewind(2)
+    logger.log_metrics({"a": 9}, step=2)
+    logger.finalize("success")
+    assert path.read_text() == "step,a,b\n1,1,1\n2,2,2\n3,9,\n"
+
+
+def fit(folder: Path, *kinds: str) -> None:
+    system = TinySystem(TinyConfig())
+    config = TrainerConfig(max_steps=4, val_interval=2, log_interval=1)
+    logger = LoggerConfig(kinds=list(kinds), offline=True)  # type: ignore[arg-type]
+    trainer = build_trainer(config, logger, RunFolder(folder), 0, system=system, device="cpu")
+    trainer.fit(system, datamodule=TinyData(TinyDataConfig()))
+
+
+def test_tensorboard_gets_metrics_and_pictures(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="extra 'log': tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    fit(tmp_path, "csv", "tensorboard")
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert {"train/loss", "val/loss"} <= set(events.Tags()["scalars"])
+    assert events.Tags()["images"] == ["prediction"]
+    assert (tmp_path / "metrics.csv").is_file()
+
+
+@pytest.mark.slow
+def test_wandb_works_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb", reason="extra 'log': wandb")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    fit(tmp_path / "run1", "wandb")
+    assert list((tmp_path / "run1" / "wandb").glob("offline-run-*/run-*.wandb"))
+    assert not (tmp_path / "run1" / "metrics.csv").exists()

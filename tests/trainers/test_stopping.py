@@ -1,0 +1,54 @@
+"""Time limits as text, and losses that are no numbers."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from framework.config.build import from_dict
+from framework.config.errors import ConfigError
+from framework.trainers.config import TrainerConfig, parse_duration
+from framework.trainers.stopping import StopOnDivergence, TrainingDiverged
+
+TRAINER: Any = SimpleNamespace(global_step=5)
+MODULE: Any = None
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("00:00:05", 5), ("00:55:00", 3300), ("100:00:00", 360_000), ("1:02:03:04", 93_784)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["55", "1:30", "an hour", "00:00:-1", ""])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.max_time: is .*HH:MM:SS"):
+        from_dict(TrainerConfig, {"max_time": text}, "trainer")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("max_steps", 0), ("accumulate", 0), ("ema_decay", 1.0), ("gradient_clip", -1.0), ("val_interval", -1)],
+)
+def test_options_out_of_range_are_named(key: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=rf"trainer\.{key}: is {value}, expected"):
+        from_dict(TrainerConfig, {key: value}, "trainer")
+
+
+def test_nan_ends_the_training() -> None:
+    guard = StopOnDivergence(interval=10)
+    nan = {"loss": torch.tensor(torch.nan)}
+    guard.on_train_batch_end(TRAINER, MODULE, nan, None, 9)
+    with pytest.raises(TrainingDiverged, match="after step 5"):
+        guard.on_train_batch_end(TRAINER, MODULE, nan, None, 10)
+
+
+def test_a_loss_scaler_may_overflow_now_and_then() -> None:
+    guard = StopOnDivergence(interval=1, patient=True)
+    nan, fine = {"loss": torch.tensor(torch.inf)}, {"loss": torch.tensor(1.0)}
+    for outputs in (nan, nan, fine, nan, nan):
+        guard.on_train_batch_end(TRAINER, MODULE, outputs, None, 0)
+    with pytest.raises(TrainingDiverged):
+        guard.on_train_batch_end(TRAINER, MODULE, nan, None, 0)
