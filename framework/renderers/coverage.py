@@ -80,7 +80,7 @@ class _Rows:
 def _row_chunks(triangles: Triangles, resolution: tuple[int, int], chunk: int) -> Iterator[_Rows]:
     height, width = resolution
     first, last = _centres(triangles.y, height)
-    count = (last - first + 1).long()
+    count = (last - first + 1).int()
     for chosen in _chunks(count, chunk):
         yield _Rows(triangles, chosen, first[chosen], count[chosen], width)
 
@@ -96,7 +96,7 @@ def _spans(x: Tensor, y: Tensor, width: int) -> tuple[Tensor, Tensor]:
         high = torch.where(crossing, torch.maximum(high, at), high)
     start = torch.ceil(low - (0.5 + _SPAN_MARGIN)).clamp(0, width)
     end = torch.floor(high - (0.5 - _SPAN_MARGIN)).clamp(-1, width - 1)
-    return start, (end - start + 1).clamp(min=0).long()
+    return start, (end - start + 1).clamp(min=0).int()
 
 
 def _draw(rows: _Rows, chosen: slice, triangles: Triangles, keys: Tensor) -> None:
@@ -122,10 +122,13 @@ def _draw(rows: _Rows, chosen: slice, triangles: Triangles, keys: Tensor) -> Non
 
 
 def _expand(count: Tensor) -> tuple[Tensor, Tensor]:
-    """Repeat item i count[i] times: (N,) item numbers and the running number 0, 1, ... within each item."""
+    """Repeat item i count[i] times: (N,) item numbers and the running number 0, 1, ... within each item.
+
+    In the dtype of `count`: 32-bit numbers make gathering twice as fast on a CPU.
+    """
     owner = torch.repeat_interleave(count)
-    start = count.cumsum(0) - count
-    return owner, torch.arange(len(owner), device=count.device) - start.index_select(0, owner)
+    start = count.cumsum(0, dtype=count.dtype) - count
+    return owner, torch.arange(len(owner), dtype=count.dtype, device=count.device) - start.index_select(0, owner)
 
 
 def _chunks(count: Tensor, limit: int) -> Iterator[slice]:

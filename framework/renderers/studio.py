@@ -34,13 +34,19 @@ class Exhibit:
     """The mesh, its box centred on the origin and its longest side 2 units long."""
 
     floor: Surface
-    """A grid below it; `exposure` says how dark it is."""
+    """A square grid below it."""
+
+    floor_shadow: Tensor
+    """(G * G,) darkness of the floor's points in [0, 1], 0 at its rim."""
 
 
 def exhibit(mesh: Mesh, rasterizer: Rasterizer, device: torch.device | str = "cpu") -> Exhibit:
     """Prepare `mesh`, of any size and place, for photographs."""
     surface = with_exposure(_centred(surface_of(mesh, _CREASE_DEGREES, device)), rasterizer)
-    return Exhibit(surface, _floor(surface, rasterizer))
+    floor = _floor(float(surface.positions[:, 1].min()), device)
+    seen = _blurred(exposure(floor.positions, floor.normals, surface, rasterizer), _FLOOR_POINTS)
+    rim = (floor.positions[:, 0].hypot(floor.positions[:, 2]) / _FLOOR_SIZE).clamp(max=1)
+    return Exhibit(surface, floor, (1 - seen) * (1 - rim**2))
 
 
 def photograph(
@@ -49,7 +55,7 @@ def photograph(
     """Return (B, H, W, 3) sRGB pictures in [0, 1] of the exhibit before its backdrop; resolution (H, W) in pixels."""
     picture = render_surface(shown.surface, cameras, resolution, rasterizer, ("shaded",), supersample)["shaded"]
     color, alpha = picture.split((3, 1), 3)
-    shadow = _FLOOR_DARKNESS * _floor_shadow(shown.floor, cameras, resolution, rasterizer)
+    shadow = _FLOOR_DARKNESS * _shadow_picture(shown, cameras, resolution, rasterizer)
     behind = _backdrop(resolution).to(picture)
     behind = behind + shadow * (behind.new_tensor(_FLOOR_COLOR) - behind)
     return behind + alpha * (color - behind)
@@ -77,19 +83,16 @@ def _centred(surface: Surface) -> Surface:
     return replace(surface, positions=(surface.positions - (low + high) / 2) * scale)
 
 
-def _floor(surface: Surface, rasterizer: Rasterizer) -> Surface:
-    """A square grid under `surface` whose exposure fades to 1 at its rim."""
-    line = torch.linspace(-_FLOOR_SIZE, _FLOOR_SIZE, _FLOOR_POINTS, device=surface.positions.device)
+def _floor(height: float, device: torch.device | str) -> Surface:
+    """A square grid of `_FLOOR_POINTS` x `_FLOOR_POINTS` points at y = `height`."""
+    line = torch.linspace(-_FLOOR_SIZE, _FLOOR_SIZE, _FLOOR_POINTS, device=device)
     z, x = torch.meshgrid(line, line, indexing="ij")
-    positions = torch.stack([x, surface.positions[:, 1].min().expand_as(x), z], 2).view(-1, 3)
-    number = torch.arange(_FLOOR_POINTS**2, device=line.device).view(_FLOOR_POINTS, -1)
+    positions = torch.stack([x, torch.full_like(x, height), z], 2).view(-1, 3)
+    number = torch.arange(_FLOOR_POINTS**2, device=device).view(_FLOOR_POINTS, -1)
     corners = number[:-1, :-1], number[1:, :-1], number[1:, 1:], number[:-1, 1:]
     a, b, c, d = (part.reshape(-1) for part in corners)
     faces = torch.cat([torch.stack([a, b, c], 1), torch.stack([a, c, d], 1)])
-    normals = positions.new_tensor((0.0, 1.0, 0.0)).expand_as(positions)
-    seen = _blurred(exposure(positions, normals, surface, rasterizer), _FLOOR_POINTS)
-    rim = (positions[:, 0].hypot(positions[:, 2]) / _FLOOR_SIZE).clamp(max=1)
-    return Surface(positions, faces, faces, normals, exposure=1 - (1 - seen) * (1 - rim**2))
+    return Surface(positions, faces, faces, positions.new_tensor((0.0, 1.0, 0.0)).expand_as(positions))
 
 
 def _blurred(values: Tensor, side: int) -> Tensor:
@@ -100,13 +103,13 @@ def _blurred(values: Tensor, side: int) -> Tensor:
     return grid.flatten()
 
 
-def _floor_shadow(floor: Surface, cameras: Camera, resolution: tuple[int, int], rasterizer: Rasterizer) -> Tensor:
+def _shadow_picture(shown: Exhibit, cameras: Camera, resolution: tuple[int, int], rasterizer: Rasterizer) -> Tensor:
     """(B, H, W, 1) darkness of the floor in [0, 1]; drawn at half resolution, for it has no sharp edges."""
     half = max(resolution[0] // 2, 1), max(resolution[1] // 2, 1)
+    floor = shown.floor
     clip = homogeneous(floor.positions) @ cameras.clip_from_world.transpose(1, 2)
     fragments = rasterizer.rasterize(clip, floor.faces, half)
-    assert floor.exposure is not None
-    shadow = rasterizer.interpolate(1 - floor.exposure[None, :, None], fragments, floor.corner_faces)
+    shadow = rasterizer.interpolate(shown.floor_shadow[None, :, None], fragments, floor.faces)
     return interpolate(shadow.permute(0, 3, 1, 2), resolution, mode="bilinear").permute(0, 2, 3, 1)
 
 

@@ -277,9 +277,9 @@ def test_same_faces_on_a_gpu() -> None:
 
 
 @pytest.mark.benchmark
-@pytest.mark.parametrize(("rings", "views", "size", "budget"), [(224, 1, 512, 0.06), (100, 4, 96, 0.03)])
+@pytest.mark.parametrize(("rings", "views", "size", "budget"), [(224, 1, 512, 0.2), (100, 4, 96, 0.08)])
 def test_speed(rings: int, views: int, size: int, budget: float) -> None:
-    """A quiet machine of 2 cores takes 15 ms for 50,000 faces at 512 pixels and 5 ms for 4 views of 10,000 at 96."""
+    """CPU seconds; a quiet core takes 0.03 for 50,000 faces at 512 pixels and 0.01 for 4 views of 10,000 at 96."""
     import time
 
     positions, faces = tensors(bumpy_torus(rings))
@@ -287,7 +287,7 @@ def test_speed(rings: int, views: int, size: int, budget: float) -> None:
     clip = homogeneous(positions) @ camera.clip_from_world.mT
     times = []
     for _ in range(8):
-        start = time.perf_counter()
+        start = time.process_time()
         RASTERIZER.rasterize(clip, faces, (size, size))
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < budget
