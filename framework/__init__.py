@@ -3,7 +3,7 @@
 Importing this package costs nothing: no torch, no GPU, no compiler.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from framework.pipeline.loading import LoadedMethod
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(method: str, **options: object) -> "LoadedMethod":
+def load(method: str, **options: Any) -> "LoadedMethod":
     """Return a method that is ready to call: `framework.load("<name>/<preset>")(image).save("chair.glb")`.
 
     `method` is what `method=` takes on the command line; the options are those of `framework.pipeline.loading.load`.
