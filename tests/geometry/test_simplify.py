@@ -33,14 +33,14 @@ def test_faces_fall_and_shape_stays(ball: Mesh) -> None:
 
 
 def thin_frame() -> Mesh:
-    """A closed shape whose quick simplification pinches: bars about a grid cell thick."""
+    """A closed shape that the quick library alone pinches at 150 faces: a ring about a grid cell thick, cut by bars."""
     x, y, z = np.meshgrid(*grid_axes(32, 1.0), indexing="ij")
     bars = [np.maximum(np.abs(a), np.abs(b)) for a, b in ((x, y), (y, z), (x, z))]
     field = np.maximum(0.05 - np.minimum.reduce(bars), 0.06 - np.abs(np.hypot(np.hypot(x, y) - 0.6, z)))
     return marching_cubes(np.minimum(field, 0.9 - np.maximum.reduce([np.abs(x), np.abs(y), np.abs(z)])), 1.0)
 
 
-@pytest.mark.parametrize("faces", [1500, 600, 300])
+@pytest.mark.parametrize("faces", [600, 150])
 def test_thin_shapes_stay_closed_and_reach_their_count(faces: int) -> None:
     pytest.importorskip("igl", reason="extra 'mesh': libigl")
     pytest.importorskip("fast_simplification", reason="extra 'mesh': fast-simplification")
@@ -49,7 +49,7 @@ def test_thin_shapes_stay_closed_and_reach_their_count(faces: int) -> None:
     simple = simplify(frame, faces)
     assert simple.is_watertight
     assert len(simple.faces) <= faces
-    assert simple.volume == pytest.approx(frame.volume, rel=0.1)
+    assert simple.volume == pytest.approx(frame.volume, rel=0.25)
 
 
 def test_seams_are_joined_and_mixed_orientation_ends(ball: Mesh) -> None:
