@@ -43,7 +43,9 @@ def exposure(
     raised = (points - centre) / radius + 1.5 * pixel * normals
     seen = torch.zeros_like(points[:, 0])
     total = torch.zeros_like(seen)
-    for toward in _sphere_directions(directions).to(points).split(_BATCH):
+    sphere = _sphere_directions(directions).to(points)
+    useful = (sphere @ normals.t() > 0).any(1)
+    for toward in sphere[useful].split(_BATCH):
         clip_from_world = _looking_along(-toward)
         clip = homogeneous(occluders) @ clip_from_world.transpose(1, 2)
         fragments = rasterizer.rasterize(clip, occluder.faces, (resolution, resolution))

@@ -44,7 +44,7 @@ def exhibit(mesh: Mesh, rasterizer: Rasterizer, device: torch.device | str = "cp
     """Prepare `mesh`, of any size and place, for photographs."""
     surface = with_exposure(_centred(surface_of(mesh, _CREASE_DEGREES, device)), rasterizer)
     floor = _floor(float(surface.positions[:, 1].min()), device)
-    seen = _blurred(exposure(floor.positions, floor.normals, surface, rasterizer), _FLOOR_POINTS)
+    seen = _blurred(exposure(floor.positions, floor.normals, surface, rasterizer, directions=120), _FLOOR_POINTS)
     rim = (floor.positions[:, 0].hypot(floor.positions[:, 2]) / _FLOOR_SIZE).clamp(max=1)
     return Exhibit(surface, floor, (1 - seen) * (1 - rim**2))
 
@@ -98,7 +98,7 @@ def _floor(height: float, device: torch.device | str) -> Surface:
 def _blurred(values: Tensor, side: int) -> Tensor:
     """(G * G,) values on a grid, each averaged with its surroundings: the lamps above are few, their shadows hard."""
     grid = values.view(1, 1, side, side)
-    for _ in range(3):
+    for _ in range(4):
         grid = avg_pool2d(pad(grid, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
     return grid.flatten()
 
