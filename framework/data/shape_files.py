@@ -228,7 +228,9 @@ def _volume(points: np.ndarray, occupancy: np.ndarray) -> dict[str, Any]:
 
 def _read_folder(folder: Path) -> ShapeArrays:
     """The first layout: pointcloud.npz, points.npz and, of our own, near.npz."""
-    cloud = _read_npz(folder / "pointcloud.npz", {"points": (None, 3), "normals": (None, 3)}, ("loc", "scale"))
+    cloud = _read_npz(
+        folder / "pointcloud.npz", {"points": (None, 3), "normals": (None, 3)}, {"loc": (3,), "scale": ()}
+    )
     if len(cloud["points"]) != len(cloud["normals"]):
         problem = f"{len(cloud['points'])} points but {len(cloud['normals'])} normals"
         raise ShapeFileError(folder / "pointcloud.npz", problem)
@@ -247,7 +249,7 @@ def _read_folder(folder: Path) -> ShapeArrays:
 
 
 def _triple(values: np.ndarray) -> tuple[float, float, float]:
-    x, y, z = np.broadcast_to(values, 3).tolist()
+    x, y, z = values.tolist()
     return x, y, z
 
 
@@ -271,21 +273,23 @@ def _read_distances(path: Path) -> ShapeArrays:
 
 
 def _read_npz(
-    path: Path, wanted: Mapping[str, tuple[int | None, ...]], optional: Sequence[str] = ()
+    path: Path, wanted: Mapping[str, tuple[int | None, ...]], optional: Mapping[str, tuple[int, ...]] | None = None
 ) -> dict[str, np.ndarray]:
-    """The arrays of an npz whose shapes are `wanted` (None: any positive length), and `optional` ones as they are."""
+    """The arrays of an npz by key, with their shapes (None: any positive length); `optional` ones may be missing."""
+    shapes = {**wanted, **(optional or {})}
     try:
         with np.load(path, allow_pickle=False) as file:
             keys = list(file.files)
-            arrays = {key: file[key] for key in (*wanted, *optional) if key in keys}
+            arrays = {key: file[key] for key in shapes if key in keys}
     except FileNotFoundError:
         raise ShapeFileError(path, "does not exist") from None
     except (*_UNREADABLE, AttributeError) as error:
         raise ShapeFileError(path, f"can't be read: {error}") from error
-    for key, shape in wanted.items():
+    for key in wanted:
         if key not in arrays:
             raise ShapeFileError(path, f"key '{key}' is missing, found {', '.join(keys) or 'nothing'}")
-        _checked(path, f"key '{key}'", arrays[key], shape)
+    for key, array in arrays.items():
+        _checked(path, f"key '{key}'", array, shapes[key])
     return arrays
 
 

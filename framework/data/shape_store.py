@@ -1,7 +1,7 @@
 """Where the objects of a set are: in folders, or kept in memory once they were read.
 
 A store answers for the arrays and views of object `row`; what is drawn from them is the business of
-`framework.data.shapes`. `framework.data.lmdb_store` has the packed form.
+`framework.data.shape_samples`. `framework.data.lmdb_store` has the packed form.
 """
 
 from __future__ import annotations
