@@ -136,7 +136,7 @@ class ProceduralObject:
         return values * np.float32(self.scale), index
 
 
-def tight_bounds(parts: tuple[Part, ...], levels: int = 7, keep: int = 96) -> tuple[Array, Array]:
+def tight_bounds(parts: tuple[Part, ...], levels: int = 8, keep: int = 128) -> tuple[Array, Array]:
     """Lower and upper corner (3,) of the union's bounding box, to about 1/1000 of its longest side.
 
     Branch and bound over cubes: the value at a cube's centre proves it empty (value > half diagonal) or proves a
@@ -155,12 +155,26 @@ def tight_bounds(parts: tuple[Part, ...], levels: int = 7, keep: int = 96) -> tu
         if full.any():
             found_low = np.minimum(found_low, (centers[full] + values[full, None]).min(axis=0))
             found_high = np.maximum(found_high, (centers[full] - values[full, None]).max(axis=0))
-        centers = centers[values <= 0.5 * np.sqrt(3.0) * cell]
-        order = np.argsort(centers, axis=0, kind="stable")
-        chosen = np.unique(np.concatenate([order[:keep].ravel(), order[-keep:].ravel()]))
+        chosen = _extreme_cubes(centers, values, cell, found_low, found_high, keep)
+        if chosen.size == 0:
+            break
         centers = (centers[chosen, None] + octants * np.float32(cell)).reshape(-1, 3)
         cell *= 0.5
     return found_low, found_high
+
+
+def _extreme_cubes(centers: Array, values: Array, cell: float, low: Array, high: Array, keep: int) -> Array:
+    """Indices of cubes that may hold points of the solid beyond the known box, per direction the `keep` best ones."""
+    possible = np.flatnonzero(values <= 0.5 * np.sqrt(3.0) * cell)
+    chosen = []
+    for axis in range(3):
+        along = centers[possible, axis]
+        for reach, known in ((along, high[axis]), (-along, -low[axis])):
+            better = np.flatnonzero(reach + 0.5 * cell > known)
+            # Farthest layer first and, inside a layer, the cubes that are most likely to be filled.
+            layer = np.round((reach[better] - reach.max(initial=-np.inf)) / cell)
+            chosen.append(possible[better[np.lexsort((values[possible[better]], -layer))[:keep]]])
+    return np.unique(np.concatenate(chosen))
 
 
 def _nearest_part(parts: tuple[Part, ...], xyz: Array) -> tuple[Array, Array]:

@@ -47,8 +47,8 @@ def car(rng: Rng) -> Recipe:
         Part(label="body", color=paint, pattern=stripe, sdf=_body(kind, width, deck, wheel, axle)),
         Part(label="windows", color=glass, sdf=_cabin(kind, width, deck, cabin)),
         Part(label="roof", color=paint, sdf=_roof(kind, width, deck + cabin)),
-        Part(label="tires", color=RUBBER, sdf=_wheels(width, wheel, axle, wheel, 0.1)),
-        Part(label="hubs", color=tint(rng, HUBS), sdf=_wheels(width, wheel, axle, 0.55 * wheel, 0.125)),
+        Part(label="tires", color=RUBBER, sdf=_wheels(width, wheel, axle, wheel, -0.095, 0.005)),
+        Part(label="hubs", color=tint(rng, HUBS), sdf=_wheels(width, wheel, axle, 0.55 * wheel, -0.15, 0.03)),
         Part(
             label="headlights",
             color=HEADLIGHT,
@@ -92,7 +92,7 @@ def _roof(kind: str, width: float, y: float) -> Solid:
     return box((width - 0.04, 0.045, front - back + 0.06), 0.02, (0.0, y + 0.01, 0.5 * (front + back)))
 
 
-def _wheels(width: float, wheel: float, axle: float, radius: float, thick: float) -> Solid:
-    outer = 0.5 * width + thick - 0.095
-    disc = rotate(cylinder(radius, outer - thick, outer, 0.018), "z", -90.0)
+def _wheels(width: float, wheel: float, axle: float, radius: float, inner: float, outer: float) -> Solid:
+    """Four discs from `inner` to `outer` past the body's side."""
+    disc = rotate(cylinder(radius, 0.5 * width + inner, 0.5 * width + outer, 0.018), "z", -90.0)
     return mirror_x(union(*[move(disc, (0.0, wheel, z)) for z in (axle, -axle)]))

@@ -29,7 +29,8 @@ def chair(rng: Rng) -> Recipe:
     back_kind = pick(rng, ("slab", "slats", "rungs", "frame", "slab", "slats", "none"))
     grain = Pattern(kind="grain", color=darker(wood, 0.07), size=0.055, axis=2)
     leg_color = tint(rng, METALS) if legs_kind in ("pedestal", "sled") else darker(wood, between(rng, 0.0, 0.35))
-    round_seat = legs_kind in ("splayed", "pedestal") and chance(rng, 0.4)
+    round_seat = legs_kind in ("splayed", "pedestal") and back_kind in ("slab", "none") and chance(rng, 0.6)
+    depth = 0.85 * width if round_seat else depth
     parts = [
         Part(label="seat", color=wood, pattern=grain, sdf=_seat(width, depth, height, thick, round_seat)),
         Part(label="legs", color=leg_color, sdf=_legs(rng, legs_kind, width, depth, height - thick)),

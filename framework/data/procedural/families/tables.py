@@ -90,5 +90,5 @@ def _apron(width: float, depth: float, top: float) -> Solid:
 def _shelf(shape: str, width: float, depth: float, tall: float) -> Solid:
     y = 0.28 * tall
     if shape == "round":
-        return cylinder(0.38 * width, y - 0.02, y + 0.02, 0.01)
+        return cylinder(0.46 * width, y - 0.02, y + 0.02, 0.01)
     return box((0.88 * width, 0.04, 0.86 * depth), 0.01, (0.0, y, 0.0))
