@@ -29,9 +29,9 @@ def sample_latents(
     """Yield the latents after every denoising step, from `noise` to the clean ones.
 
     `denoise(latents, timesteps (B,), condition)` is the network. Guidance g combines both predictions as
-    u + g (c - u) (Ho & Salimans 2022): 1 uses the condition alone, and 0 ignores it; in these two cases the network runs
-    once per step. `eta` 0 is DDIM, 1 ancestral; its noise comes from `generator`, which must live on the CPU so that a
-    seed means the same everywhere.
+    u + g (c - u) (Ho & Salimans 2022): 1 uses the condition alone, and 0 ignores it; in these two cases the network
+    runs once per step. `eta` 0 is DDIM, 1 ancestral; its noise comes from `generator`, which must live on the CPU so
+    that a seed means the same everywhere.
     """
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")

@@ -33,9 +33,7 @@ def sampling_scheduler(config: NoiseScheduleConfig) -> DDIMScheduler:
     With zero terminal SNR the timesteps are "trailing", since sampling must start at the last one (Lin et al. 2024).
     """
     spacing = "trailing" if config.zero_terminal_snr else "leading"
-    return DDIMScheduler(
-        set_alpha_to_one=False, steps_offset=1, timestep_spacing=spacing, **_shared_options(config)
-    )
+    return DDIMScheduler(set_alpha_to_one=False, steps_offset=1, timestep_spacing=spacing, **_shared_options(config))
 
 
 def signal_to_noise(scheduler: DDPMScheduler, timesteps: Tensor) -> Tensor:

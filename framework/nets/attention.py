@@ -1,7 +1,7 @@
 """Transformer blocks on token sets: self-attention, cross-attention, MLP, and their residual blocks.
 
-Linear layers carry the names of the GPT-2 family (`c_qkv`, `c_q`, `c_kv`, `c_fc`, `c_proj`). Query, key and value are packed
-*per head* (rows head0[q|k|v], head1[q|k|v], ...), the layout of Perceiver-style shape models (Zhao et al. 2023,
+Linear layers carry the names of the GPT-2 family (`c_qkv`, `c_q`, `c_kv`, `c_fc`, `c_proj`). Query, key and value are
+packed *per head* (rows head0[q|k|v], head1[q|k|v], ...), the layout of Perceiver-style shape models (Zhao et al. 2023,
 Michelangelo), so that their weights load unchanged.
 
 B batch, N query tokens, M data tokens, W width, H heads, D = W / H.

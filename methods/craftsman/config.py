@@ -117,7 +117,7 @@ class AutoencoderConfig:
 
 @dataclass(kw_only=True)
 class DiffusionConfig:
-    """The system `craftsman/diffusion`: trains the denoiser under image conditions, in the autoencoder's latent space."""
+    """The system `craftsman/diffusion`: trains the denoiser under image conditions, on the autoencoder's latents."""
 
     autoencoder: str = ""
     """Weights of the autoencoder whose latents are denoised: a run id, a folder, or a hub id."""
@@ -169,8 +169,10 @@ class LatentsConfig:
     """Loader processes."""
     surface_points: int = 4096
     """Surface points that the encoder reads."""
+    views: int = 4
+    """Views kept of each object: the first of front, right, back, left."""
     seed: int = 0
-    """Seed of the surface points that are drawn, and of the order of items."""
+    """Seed of the order of items."""
 
 
 @dataclass(kw_only=True)

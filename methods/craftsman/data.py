@@ -8,6 +8,7 @@ N objects, L latents, E latent channels, K views, S side of a view, P query poin
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +32,7 @@ from methods.craftsman.config import LatentsConfig
 from methods.craftsman.systems import AutoencoderSystem
 
 SHARD = 256
-SPLITS = ("train", "val")
+SPLITS = ("train", "val", "test")
 
 
 class LatentDataset(Dataset[dict[str, Any]]):
@@ -69,18 +70,22 @@ class LatentsData(pl.LightningDataModule):
     def __init__(self, config: LatentsConfig) -> None:
         super().__init__()
         self.config = config
-        self.source: Any = registry.load_class("data", config.source.type)(config.source.config)
+        wanted = {"surface_points": config.surface_points, "views": config.views, "cache": "none"}
+        options = dataclasses.replace(config.source.config, **wanted)
+        self.source: Any = registry.load_class("data", config.source.type)(options)
+        self._facts = {"type": config.source.type, "config": to_dict(options)}
         self._folder: Path | None = None
 
     def prepare_data(self) -> None:
         """Encode what is not in the cache yet (on one process of a machine only)."""
         self.source.prepare_data()
-        if all((self.folder / split / "index.json").is_file() for split in SPLITS):
+        missing = [split for split in SPLITS if not (self.folder / split / "index.json").is_file()]
+        if not missing:
             return
         self.source.setup("fit")
         device = "cuda" if torch.cuda.is_available() else "cpu"
         system = AutoencoderSystem.load(self.config.autoencoder, device)
-        for split in SPLITS:
+        for split in missing:
             encode_split(self.source.dataset(split), system, self.folder / split, self.config)
 
     @property
@@ -90,9 +95,7 @@ class LatentsData(pl.LightningDataModule):
             weights = tensor_hash(resolve(self.config.autoencoder))
             facts = {
                 "weights": weights,
-                "source": {"type": self.config.source.type, "config": to_dict(self.config.source.config)},
-                "surface_points": self.config.surface_points,
-                "seed": self.config.seed,
+                "source": self._facts,
             }
             digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
             self._folder = Path(self.config.root) / f"latents-{digest}"
@@ -106,7 +109,14 @@ class LatentsData(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
         """All validation objects in order."""
-        dataset = LatentDataset(self.folder / "val")
+        return self._in_order("val")
+
+    def test_dataloader(self) -> DataLoader[dict[str, Any]]:
+        """All test objects in order."""
+        return self._in_order("test")
+
+    def _in_order(self, split: str) -> DataLoader[dict[str, Any]]:
+        dataset = LatentDataset(self.folder / split)
         keys = [(0, index) for index in range(len(dataset))]
         return DataLoader(dataset, batch_size=self.config.batch_size, sampler=keys, num_workers=self.config.workers)
 

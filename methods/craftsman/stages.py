@@ -103,7 +103,7 @@ def extract_mesh(shape_model: ShapeVAE, latents: Tensor, config: ExtractionConfi
     try:
         mesh = marching_cubes(values, config.bounds, inside="positive", grid_mapping=config.grid_mapping)
     except EmptySurface as error:
-        raise StageError("the sampled shape is empty", "Try another seed, or a picture with a clearer object") from error
+        raise StageError("the sampled shape is empty", "Try another seed or a clearer picture") from error
     if config.largest_component:
         mesh = largest_component(mesh)
     return simplify(mesh, config.faces) if config.faces else mesh

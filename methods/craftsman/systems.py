@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from framework.diffusion.losses import diffusion_loss, diffusion_target
 from framework.diffusion.sampling import sample_latents
@@ -50,11 +50,18 @@ class AutoencoderSystem(System):
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Accuracy and IoU of the posterior mean at logit 0."""
+        self._score(batch, "val")
+
+    def test_step(self, batch: Batch, batch_index: int) -> None:
+        """The same numbers on the test split."""
+        self._score(batch, "test")
+
+    def _score(self, batch: Batch, split: str) -> None:
         posterior, _ = self.shape_model.encode(batch["surface"])
         logits = self._logits(posterior.mean, batch["points"])
         accuracy, iou = occupancy_scores(logits, batch["occupancy"])
         loss = reconstruction_loss(logits, batch["occupancy"])
-        scores = {"val/iou": iou.mean(), "val/accuracy": accuracy.mean(), "val/loss_logits": loss}
+        scores = {f"{split}/iou": iou.mean(), f"{split}/accuracy": accuracy.mean(), f"{split}/loss_logits": loss}
         self.log_dict(scores, prog_bar=True, batch_size=len(iou), sync_dist=True)
 
     def _logits(self, latents: Tensor, points: Tensor) -> Tensor:
@@ -84,12 +91,14 @@ class DiffusionSystem(System):
         self.register_buffer("latent_std", torch.ones(shape if config.normalize_latents else ()))
         self.scheduler = training_scheduler(config.schedule)
         # Outside the module tree: the autoencoder is frozen, and has its own weights folder.
-        self._autoencoder: list[nn.Module] = []
+        self._autoencoder: list[AutoencoderSystem] = []
 
     def on_fit_start(self) -> None:
-        """Take the latent statistics of the training set, unless a resumed run brought them."""
-        if self.config.normalize_latents and self.global_step == 0:
-            mean, std = self.trainer.datamodule.latent_statistics()
+        """Take the latent statistics of the training set, unless weights or a checkpoint brought them."""
+        untouched = not self.latent_mean.any()
+        if self.config.normalize_latents and untouched:
+            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+            mean, std = data.latent_statistics()
             self.latent_mean.copy_(mean)
             self.latent_std.copy_(std)
 
@@ -102,6 +111,13 @@ class DiffusionSystem(System):
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Loss under all views, and IoU of shapes sampled from the front view alone; the same noise each time."""
+        self._score(batch, batch_index, "val")
+
+    def test_step(self, batch: Batch, batch_index: int) -> None:
+        """The same numbers on the test split."""
+        self._score(batch, batch_index, "test")
+
+    def _score(self, batch: Batch, batch_index: int, split: str) -> None:
         views, cameras = batch["views"], batch["world_from_camera"]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(batch_index)
@@ -117,7 +133,7 @@ class DiffusionSystem(System):
         shape_model = self.autoencoder().shape_model
         logits = shape_model.query(batch["points"], shape_model.field(shape_model.decode(latents)))
         _, iou = occupancy_scores(logits, batch["occupancy"])
-        scores = {"val/iou": iou.mean(), "val/loss": loss}
+        scores = {f"{split}/iou": iou.mean(), f"{split}/loss": loss}
         self.log_dict(scores, prog_bar=True, batch_size=len(iou), sync_dist=True)
 
     @torch.no_grad()
@@ -135,11 +151,9 @@ class DiffusionSystem(System):
         denoiser = self.config.denoiser
         condition = self.view_encoder(views, world_from_camera)
         shape = (len(views), denoiser.latents, denoiser.latent_channels)
-        noise = torch.randn(shape, generator=generator).to(condition.device)
-        latents = noise
-        for latents in sample_latents(
+        *_, latents = sample_latents(
             self.denoiser,
-            noise,
+            torch.randn(shape, generator=generator).to(condition.device),
             condition,
             torch.zeros_like(condition),
             self.config.schedule,
@@ -147,8 +161,7 @@ class DiffusionSystem(System):
             guidance=guidance,
             eta=eta,
             generator=generator,
-        ):
-            pass
+        )
         return latents / self.config.latent_scale * self.latent_std + self.latent_mean
 
     def autoencoder(self) -> AutoencoderSystem:

@@ -14,8 +14,8 @@ from torch.nn.functional import affine_grid, grid_sample
 def refitted(views: Float[Tensor, "B K 4 S S"], fill: float) -> Float[Tensor, "B K 4 S S"]:
     """Scale RGBA views about their centre so that the object's longest side is `fill` of the picture.
 
-    All views of an item get the same factor, from the view in which the object is largest, as the matting stage does with
-    a user's pictures. Colours are filtered premultiplied, and an empty item stays as it is.
+    All views of an item get the same factor, from the view in which the object is largest, as the matting stage does
+    with a user's pictures. Colours are filtered premultiplied, and an empty item stays as it is.
     """
     longest = torch.maximum(_extent(views, dim=-1), _extent(views, dim=-2))
     zoom = torch.where(longest > 0, longest / (fill * views.shape[-1]), torch.ones_like(longest))
@@ -31,7 +31,7 @@ def refitted(views: Float[Tensor, "B K 4 S S"], fill: float) -> Float[Tensor, "B
 
 
 def _extent(views: Tensor, dim: int) -> Float[Tensor, " B"]:
-    """Side in pixels of the centred box that holds the object in all views, along the axis that `dim` does not reduce."""
+    """Side in pixels of the centred box that holds the object in all views, along the axis that `dim` leaves."""
     seen = (views[:, :, 3] > 0.5).any(dim=dim).any(dim=1)
     side = views.shape[-1]
     offsets = (torch.arange(side, device=views.device) - (side - 1) / 2).abs() + 0.5

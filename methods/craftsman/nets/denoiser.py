@@ -1,7 +1,7 @@
 """CraftsMan's first denoiser: a transformer over [time, condition, latents] with U-Net style skips between blocks.
 
-CraftsMan (arXiv 2405.14979), section 3.2; the skip layout follows U-ViT (Bao et al. 2023). Submodules carry the names of the
-official state dict below `denoiser_model.`.
+CraftsMan (arXiv 2405.14979), section 3.2; the skip layout follows U-ViT (Bao et al. 2023). Submodules carry the names of
+the official state dict below `denoiser_model.`.
 
 B batch, L latents, E latent channels, M condition tokens, C condition width, W width.
 """
@@ -59,7 +59,8 @@ class SkipTransformer(nn.Module):
             x = run_block(block, x, self.checkpointing)
             skips.append(x)
         x = run_block(self.middle_block, x, self.checkpointing)
-        for block, *merge in self.decoder:
+        for up in self.decoder:
+            block, *merge = up.children()
             x = torch.cat([skips.pop(), x], dim=-1)
             for layer in merge:
                 x = layer(x)
@@ -70,8 +71,8 @@ class SkipTransformer(nn.Module):
 class LatentSetDenoiser(nn.Module):
     """Predicts noise (or velocity) of a noisy latent set under a condition of image tokens.
 
-    Without `latent_positions` it is permutation-equivariant over the latents, as the original. Learned queries give each
-    latent a role of its own, though, and a small model need not find out which is which when it is told.
+    Without `latent_positions` it is permutation-equivariant over the latents, as the original. Learned queries give
+    each latent a role of its own, though, and a small model need not find out which is which when it is told.
     """
 
     def __init__(self, config: DenoiserConfig) -> None:

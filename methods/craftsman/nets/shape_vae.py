@@ -1,7 +1,7 @@
 """The shape autoencoder: a surface point cloud becomes a set of latent vectors, and these an occupancy field.
 
-After 3DShape2VecSet (Zhang et al. 2023) and Michelangelo (Zhao et al. 2023), as CraftsMan (arXiv 2405.14979, section 3.1)
-uses them. Logits are positive inside. Submodules carry the names of the official state dict below `shape_model.`.
+After 3DShape2VecSet (Zhang et al. 2023) and Michelangelo (Zhao et al. 2023), as CraftsMan (arXiv 2405.14979, section
+3.1) uses them. Logits are positive inside. Submodules carry the names of the official state dict below `shape_model.`.
 
 B batch, N surface points, P query points, L latents, W width, E latent channels.
 """
@@ -34,9 +34,7 @@ class ShapeEncoder(nn.Module):
         self.self_attn = SelfAttentionStack(config.encoder_layers, width, heads, scale, bias, config.checkpointing)
         self.ln_post = nn.LayerNorm(width)
 
-    def forward(
-        self, surface: Float[Tensor, "B N C"], first_point: Tensor | None = None
-    ) -> Float[Tensor, "B L W"]:
+    def forward(self, surface: Float[Tensor, "B N C"], first_point: Tensor | None = None) -> Float[Tensor, "B L W"]:
         """Tokens of `surface` (xyz in [-1, 1], then `point_feats` features such as unit normals).
 
         With farthest-point queries the first chosen point is index 0, or `first_point` (B,) of the cloud.

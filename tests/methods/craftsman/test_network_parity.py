@@ -154,7 +154,7 @@ def test_autoencoder_losses_and_posterior() -> None:
         "iou": iou.mean(),
     }
     for key, value in values.items():
-        torch.testing.assert_close(value, expected[key], atol=1e-5, rtol=1e-5, msg=lambda text, key=key: f"{key}: {text}")
+        torch.testing.assert_close(value, expected[key], atol=1e-5, rtol=1e-5)
 
 
 def test_schedules() -> None:
@@ -162,9 +162,7 @@ def test_schedules() -> None:
     config = NoiseScheduleConfig()
     training, (x, eps, noise) = training_scheduler(config), (inputs(name, 2, 5, 4) for name in ("x", "eps", "noise"))
     times = torch.tensor([17, 803])
-    torch.testing.assert_close(
-        signal_to_noise(training, torch.arange(1000)), expected["snr"], atol=1e-5, rtol=1e-5
-    )
+    torch.testing.assert_close(signal_to_noise(training, torch.arange(1000)), expected["snr"], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(training.add_noise(x, noise, times), expected["add_noise"], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(training.get_velocity(x, noise, times), expected["velocity"], atol=1e-5, rtol=1e-5)
     for steps in (int(key.removeprefix("steps_")) for key in expected if key.startswith("steps_")):

@@ -99,5 +99,3 @@ def test_posterior_statistics() -> None:
     posterior = DiagonalGaussian.from_moments(torch.tensor([[[0.5, 100.0]]]))
     assert posterior.log_variance.item() == 20.0
     assert DiagonalGaussian(torch.zeros(2, 3, 4), torch.zeros(2, 3, 4)).kl().tolist() == [0.0, 0.0]
-
-

@@ -6,7 +6,13 @@ from typing import Any
 
 import torch
 
-from methods.craftsman.config import AutoencoderConfig, DenoiserConfig, DiffusionConfig, ShapeVAEConfig, ViewEncoderConfig
+from methods.craftsman.config import (
+    AutoencoderConfig,
+    DenoiserConfig,
+    DiffusionConfig,
+    ShapeVAEConfig,
+    ViewEncoderConfig,
+)
 
 
 def autoencoder_config(**changes: Any) -> AutoencoderConfig:

@@ -1,0 +1,95 @@
+"""The latent cache holds what the autoencoder says, and is made once."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from framework.config.choice import Choice
+from framework.data.config import ProceduralConfig
+from methods.craftsman import data
+from methods.craftsman.config import LatentsConfig
+from methods.craftsman.data import LatentsData
+from methods.craftsman.systems import AutoencoderSystem
+from tests.methods.craftsman import tiny
+
+
+@pytest.fixture
+def latents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LatentsData:
+    """Six training objects in shards of four, by an untrained autoencoder."""
+    monkeypatch.setattr(data, "SHARD", 4)
+    torch.manual_seed(0)
+    weights = AutoencoderSystem(tiny.autoencoder_config()).save(tmp_path / "weights")
+    source = ProceduralConfig(
+        root=str(tmp_path / "set"),
+        train=6,
+        val=2,
+        test=1,
+        samples=200,
+        surface_points=64,
+        supervision_points=64,
+        validation_points=64,
+        render_size=16,
+        processes=0,
+    )
+    config = LatentsConfig(
+        source=Choice("procedural", source),
+        autoencoder=str(weights),
+        root=str(tmp_path / "cache"),
+        batch_size=2,
+        surface_points=128,
+        views=3,
+    )
+    module = LatentsData(config)
+    module.prepare_data()
+    return module
+
+
+def test_batches_hold_posteriors_views_and_points(latents: LatentsData) -> None:
+    batch = next(iter(latents.train_dataloader()))
+    shapes = {name: tuple(value.shape) for name, value in batch.items() if isinstance(value, torch.Tensor)}
+    assert shapes["mean"] == shapes["log_variance"] == (2, 8, 4)
+    assert shapes["views"] == (2, 3, 4, 16, 16)
+    assert shapes["world_from_camera"] == (2, 3, 4, 4)
+    assert 0.0 < batch["views"].max() <= 1.0
+    validation = next(iter(latents.val_dataloader()))
+    assert tuple(validation["points"].shape) == (2, 64, 3)
+    assert set(validation["occupancy"].unique().tolist()) <= {0.0, 1.0}
+
+
+def test_cached_posterior_is_the_autoencoders(latents: LatentsData) -> None:
+    system = AutoencoderSystem.load(latents.config.autoencoder)
+    stored = data.LatentDataset(latents.folder / "train")
+    surface = latents.source.dataset("train")[(0, 5)]["surface"]
+    with torch.no_grad():
+        posterior, _ = system.shape_model.encode(surface[None])
+    assert surface.shape == (128, 6)
+    torch.testing.assert_close(stored[(0, 5)]["mean"], posterior.mean[0], atol=2e-3, rtol=2e-3)
+
+
+def test_statistics_are_those_of_samples(latents: LatentsData) -> None:
+    mean, std = latents.latent_statistics()
+    dataset = data.LatentDataset(latents.folder / "train")
+    means = torch.stack([dataset[(0, row)]["mean"] for row in range(6)])
+    variances = torch.stack([dataset[(0, row)]["log_variance"].exp() for row in range(6)])
+    torch.testing.assert_close(mean, means.mean(dim=0))
+    torch.testing.assert_close(std.square(), means.var(dim=0, correction=0) + variances.mean(dim=0))
+
+
+def test_a_second_start_encodes_nothing(latents: LatentsData, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = latents.folder / "train" / "index.json"
+    before = [path.stat().st_mtime_ns for path in sorted(latents.folder.rglob("*.safetensors"))]
+    index.unlink()
+    LatentsData(latents.config).prepare_data()
+    assert index.is_file()
+    assert before == [path.stat().st_mtime_ns for path in sorted(latents.folder.rglob("*.safetensors"))]
+
+
+def test_other_weights_have_another_cache(latents: LatentsData, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    other = AutoencoderSystem(tiny.autoencoder_config()).save(tmp_path / "other")
+    config = dataclasses.replace(latents.config, autoencoder=str(other))
+    assert LatentsData(config).folder != latents.folder
