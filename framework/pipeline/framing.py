@@ -50,12 +50,12 @@ def resample(rgba: Floats, window: Box, size: int) -> Floats:
     alpha = padded[..., 3]
     box = (left + margin, top + margin, right + margin, bottom + margin)
     # Colours are weighted by opacity, else what hides behind transparent pixels bleeds into the rim.
-    small_alpha = np.clip(_resize(alpha, box, size), 0, 1)
+    opacity = _resize(alpha, box, size)
     channels = [_resize(padded[..., i] * alpha, box, size) for i in range(3)]
-    colours = np.stack(channels, axis=-1) / np.maximum(small_alpha, 1e-4)[..., None]
-    small_alpha = np.where(small_alpha < 0.5 / 255, 0, small_alpha)
-    colours = np.where(small_alpha[..., None] > 0, np.clip(colours, 0, 1), 0)
-    return np.dstack([colours, small_alpha]).astype(np.float32)
+    seen = opacity[..., None] > 0.5 / 255
+    colours = np.stack(channels, axis=-1) / np.maximum(opacity, 1e-4)[..., None]
+    rgba = np.dstack([colours, opacity]).clip(0, 1)
+    return np.where(seen, rgba, 0).astype(np.float32)
 
 
 def _resize(channel: Floats, box: Box, size: int) -> Floats:

@@ -20,7 +20,8 @@ def run(options: TrainOptions, console: Console | None = None) -> int:
     console = console or Console()
     folder = RunFolder.open(options.run) if options.run else RunFolder.place(options.system.type, options.output)
     checkpoint = folder.last_checkpoint if options.run and folder.last_checkpoint.is_file() else None
-    if checkpoint and read_manifest(folder.manifest).get("step", 0) >= options.trainer.max_steps:
+    before = read_manifest(folder.manifest)
+    if checkpoint and before.get("status") == "finished" and before["step"] >= options.trainer.max_steps:
         console.print(f"run {folder.run_id} is finished: train on with trainer.max_steps=<more>", highlight=False)
         return 0
     system, data = build_parts(options)

@@ -62,7 +62,9 @@ class Leg:
         step = self.trainer.global_step
         seconds = round(time.monotonic() - self.clock, 1)
         leg = {"started": self.started, "seconds": seconds, "to_step": step, "status": status}
-        facts = {"step": step, "metrics": _metrics(self.trainer)}
+        facts: dict[str, Any] = {"step": step}
+        if self.trainer.callback_metrics:
+            facts["metrics"] = _metrics(self.trainer)
         if self.weights:
             facts["weights"] = {str(self.weights): tensor_hash(self.weights)}
         end_leg(self.folder.manifest, status, leg, reason, **facts)

@@ -181,8 +181,6 @@ class ViewsConfig:
 
     size: int = 96
     """Side of a view in pixels."""
-    background: float = 1.0
-    """Grey level behind the object: 1 is white."""
 
 
 @dataclass(kw_only=True)

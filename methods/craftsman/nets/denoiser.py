@@ -1,7 +1,7 @@
 """CraftsMan's first denoiser: a transformer over [time, condition, latents] with U-Net style skips between blocks.
 
-CraftsMan (arXiv 2405.14979), section 3.2; the skip layout follows U-ViT (Bao et al. 2023). Submodules carry the names of
-the official state dict below `denoiser_model.`.
+CraftsMan (arXiv 2405.14979), section 3.2; the skip layout follows U-ViT (Bao et al. 2023). Submodules carry the names
+of the official state dict below `denoiser_model.`.
 
 B batch, L latents, E latent channels, M condition tokens, C condition width, W width.
 """
