@@ -13,6 +13,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -87,10 +88,15 @@ def packed_names(path: Path) -> list[str]:
         return [bytes(key).decode() for key in transaction.cursor().iternext(keys=True, values=False)]
 
 
+def require_lmdb(needed_by: str) -> ModuleType:
+    """The package lmdb; MissingExtra that says what it is needed for."""
+    return require("lmdb", extra="data", attribute="open", needed_by=needed_by)
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
     """A read transaction on an LMDB file that lasts as long as the block."""
-    lmdb = require("lmdb", extra="data", attribute="open", needed_by=f"reading {path}")
+    lmdb = require_lmdb(f"reading {path}")
     try:
         environment = lmdb.open(str(path), subdir=False, readonly=True, lock=False, readahead=False)
     except lmdb.Error as error:
@@ -109,7 +115,7 @@ def write_lmdb(path: Path, values: Iterable[tuple[str, bytes]]) -> Path:
 
     OSError when the disk is full, as with any other file.
     """
-    lmdb = require("lmdb", extra="data", attribute="open", needed_by=f"writing {path}")
+    lmdb = require_lmdb(f"writing {path}")
     with atomic_file(path) as temporary:
         options = {"subdir": False, "lock": False, "sync": False, "map_size": _FIRST_MAP_BYTES}
         environment = lmdb.open(str(temporary), **options)

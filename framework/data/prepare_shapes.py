@@ -25,7 +25,7 @@ from typing import Any
 
 from framework.artifacts.atomic import TEMPORARY_PREFIX, write_json
 from framework.data.config import ShapesConfig
-from framework.data.lmdb_store import LMDB_FILE, encode, packed_names, read_packed, write_lmdb
+from framework.data.lmdb_store import LMDB_FILE, encode, packed_names, read_packed, require_lmdb, write_lmdb
 from framework.data.preparation import Outcome, PrepareError, PrepareJob
 from framework.data.prepare_objects import ObjectTask, find_meshes, object_id, prepare_objects
 from framework.data.shape_files import (
@@ -67,6 +67,8 @@ def prepare_shapes(config: ShapesConfig, job: PrepareJob) -> list[Outcome]:
 def _open_output(config: ShapesConfig, job: PrepareJob, is_set: bool) -> None:
     """Make the folder, and refuse one that holds something else or objects of another recipe."""
     output, recipe = job.output, _recipe(config, job, is_set)
+    if config.prepare.pack == "lmdb":
+        require_lmdb(f"writing {output / LMDB_FILE}")
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
