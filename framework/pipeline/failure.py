@@ -9,6 +9,7 @@ from typing import Self
 
 import torch
 
+from framework.data.pictures import PictureError
 from framework.pipeline.case import Failure
 from framework.pipeline.stage import StageError
 
@@ -42,6 +43,8 @@ def describe(error: Exception, stage: str) -> Failure:
     """Return what `case.json` and the summary say about `error`, raised by `stage`."""
     if isinstance(error, StageError):
         return Failure(stage=stage, reason=error.reason, hint=error.hint)
+    if isinstance(error, PictureError):
+        return Failure(stage=stage, reason=f"{error.path} {error.reason}", hint=error.hint)
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return Failure(stage=stage, reason="out of memory", hint="Use a smaller preset or device=cpu")
     if isinstance(error, OSError) and error.errno in _DISK_ERRORS:

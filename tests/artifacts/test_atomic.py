@@ -49,3 +49,10 @@ def test_a_folder_takes_the_place_of_a_file(tmp_path: Path) -> None:
         (temporary / "new.png").write_text("new")
     assert (tmp_path / "views" / "new.png").is_file()
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_files_get_the_usual_permissions(tmp_path: Path) -> None:
+    with atomic_file(tmp_path / "a.bin") as temporary:
+        temporary.touch(mode=0o600)
+    (tmp_path / "b.bin").touch()
+    assert (tmp_path / "a.bin").stat().st_mode == (tmp_path / "b.bin").stat().st_mode
