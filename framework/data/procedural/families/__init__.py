@@ -4,7 +4,7 @@ Occupancy and labels are exact everywhere. Distances outside are Euclidean where
 with the right sign (`ProceduralObject.exact` answers for one object). Thin: parts below 0.08 in the common frame.
 
 | family    | varies                                                       | thin              | hollow | exact       |
-| chair     | 4 kinds of legs, 5 backs and none, arms, cushion, round seat | legs, slats, arms |        | yes         |
+| chair     | 4 kinds of legs, 4 backs and none, arms, cushion, round seat | legs, slats, arms |        | yes         |
 | table     | top shape, 5 kinds of legs, apron, shelf, height             | legs, top, panels |        | yes         |
 | lamp      | straight, bent, turned stem; cone, drum, dome shade          | stem, shade       | shade  | yes         |
 | vase      | profile, ribs, twist, handles, glaze                         | wall, handles     | yes    | if plain    |
