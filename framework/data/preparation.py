@@ -1,6 +1,6 @@
 """What `prepare` asks of a kind of data: a job goes in, what became of every object comes out.
 
-A data module that can be prepared has a static method `prepare(config, job) -> list[Outcome]`.
+A data module that can be prepared has a method `prepare(job) -> list[Outcome]`.
 """
 
 from __future__ import annotations

@@ -26,12 +26,11 @@ class ShapesData(pl.LightningDataModule):
         super().__init__()
         self.config = config
 
-    @staticmethod
-    def prepare(config: ShapesConfig, job: PrepareJob) -> list[Outcome]:
+    def prepare(self, job: PrepareJob) -> list[Outcome]:
         """Make a set from meshes, or pack one; see `framework.data.prepare_shapes`."""
         from framework.data.prepare_shapes import prepare_shapes  # training needs none of it
 
-        return prepare_shapes(config, job)
+        return prepare_shapes(self.config, job)
 
     def setup(self, stage: str) -> None:
         """Fail early: a missing folder or list is named before the first step."""

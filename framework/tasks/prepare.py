@@ -24,8 +24,8 @@ def run(options: PrepareOptions, console: Console | None = None) -> int:
     """
     console = console or Console()
     output = Path(str(options.output))
-    preparation = getattr(registry.load_class("data", options.data.type), "prepare", None)
-    if preparation is None:
+    data = registry.load_class("data", options.data.type)(options.data.config)
+    if not hasattr(data, "prepare"):
         raise PrepareError(f"data={options.data.type} needs no preparation. Train with it: launch.py train ...")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -42,7 +42,7 @@ def run(options: PrepareOptions, console: Console | None = None) -> int:
             mesh_suffixes=READ,
             watch=watch,
         )
-        outcomes = preparation(options.data.config, job)
+        outcomes = data.prepare(job)
     usable = _report(outcomes, console)
     if not usable:
         console.print("nothing in this set can be used", highlight=False)

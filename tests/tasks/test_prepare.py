@@ -81,3 +81,13 @@ def test_wrong_commands_say_what_to_give(
     assert main(["prepare", "data=shapes", *filled]) == code
     assert message in "".join(capsys.readouterr())
     assert not (tmp_path / "set").exists()
+
+
+def test_the_procedural_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    counts = ["data.train=1", "data.val=1", "data.test=0", "data.samples=300", "data.surface_points=100"]
+    sizes = ["data.supervision_points=100", "data.validation_points=100", "data.render_size=16", "data.processes=0"]
+    words = ["prepare", "data=procedural", f"output={tmp_path / 'set'}", *counts, *sizes]
+    assert main(words) == 0
+    assert "train with: data=procedural data.root=" in capsys.readouterr().out
+    assert main([*words, "source=meshes"]) == 1
+    assert "source is not used" in "".join(capsys.readouterr())

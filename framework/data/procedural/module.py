@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from framework.data.config import ProceduralConfig, ShapeItemsConfig, ShapesConfig
+from framework.data.preparation import Outcome, PrepareError, PrepareJob
 from framework.data.procedural.catalogue import FAMILIES, RECIPE_VERSION
 from framework.data.procedural.writing import SampleCounts, missing_count, write_set
+from framework.data.shape_files import read_split
 from framework.data.shapes import ShapesData
 
 
@@ -40,6 +42,23 @@ class ProceduralData(ShapesData):
                 lists=Path(self.config.root),
             ):
                 progress.advance(task)
+
+    def prepare(self, job: PrepareJob) -> list[Outcome]:
+        """Write the set below `job.output`; train on it with `data.root=<output>` and otherwise the same options."""
+        if job.source is not None:
+            raise PrepareError("source is not used: these objects are made from a seed (data.seed). Leave it out")
+        config = replace(self.procedural, root=str(job.output))
+        root, splits, lists = objects_root(config), split_counts(config), Path(shapes_config(config).root)
+        total = missing_count(root, splits, config.seed)
+        new: set[str] = set()
+        for name in write_set(root, splits, config.seed, sample_counts(config), config.processes, lists):
+            new.add(name)
+            job.watch(Outcome(id=name, source="seed", status="written"), len(new), total)
+        found = [(split, name) for split in splits for name in read_split(lists, split)]
+        return [
+            Outcome(id=name, source="seed", status="written" if name in new else "kept", split=split)
+            for split, name in found
+        ]
 
 
 def split_counts(config: ProceduralConfig) -> dict[str, int]:
