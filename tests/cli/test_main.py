@@ -1,6 +1,5 @@
 """The program: exit codes, streams, and that help, list and errors answer fast and without torch."""
 
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -37,19 +36,16 @@ SYSTEM = choices("system")[0]
         (["nothing"], 2),
     ],
 )
-def test_answers_are_fast_and_without_torch(words: list[str], code: int) -> None:
-    """CPU time, since the clock of a busy machine says nothing."""
+def test_answers_come_without_torch(words: list[str], code: int) -> None:
+    """What makes an answer slow is importing; `benchmarks/answers.py` measures the seconds."""
     program = (
         "import sys; from framework.cli import main; code = main(sys.argv[1:])\n"
         "assert 'torch' not in sys.modules; assert 'numpy' not in sys.modules; sys.exit(code)"
     )
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-c", program, *words], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == code, done.stderr
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.0
     assert (done.stderr.startswith("error: ")) == (code == 2)
     assert bool(done.stdout) == (code != 2)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import pickle
-import time
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -205,15 +204,3 @@ def test_impossible_options_are_errors(options: dict[str, Any]) -> None:
 def test_items_travel_to_other_processes(root: Path) -> None:
     items = shapes_data(root).dataset("train")
     assert same(pickle.loads(pickle.dumps(items))[0, 1], items[0, 1])
-
-
-@pytest.mark.benchmark
-def test_memory_cache_feeds_a_small_training(tmp_path: Path) -> None:
-    """A step of the small recipes takes 100 ms or more; a batch of 16 must cost a fraction of it."""
-    write_balls(tmp_path, train=16)
-    batches = iter(shapes_data(tmp_path, cache="memory", batch_size=16).train_dataloader())
-    next(batches)
-    start = time.perf_counter()
-    for _ in range(10):
-        next(batches)
-    assert (time.perf_counter() - start) / 10 < 0.05

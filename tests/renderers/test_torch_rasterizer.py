@@ -274,20 +274,3 @@ def test_same_faces_on_a_gpu() -> None:
     here = rasterize(positions, faces, cameras("perspective"), 256)
     there = rasterize(positions.to("cuda"), faces.to("cuda"), cameras("perspective").to("cuda"), 256)
     assert (here.face_index == there.face_index.cpu()).float().mean() > 0.9999
-
-
-@pytest.mark.benchmark
-@pytest.mark.parametrize(("rings", "views", "size", "budget"), [(224, 1, 512, 0.2), (100, 4, 96, 0.08)])
-def test_speed(rings: int, views: int, size: int, budget: float) -> None:
-    """CPU seconds; a quiet core takes 0.03 for 50,000 faces at 512 pixels and 0.01 for 4 views of 10,000 at 96."""
-    import time
-
-    positions, faces = tensors(bumpy_torus(rings))
-    camera = Camera.orthographic(orbit([90.0 * number for number in range(views)], 30.0, 3.0), 1.1)
-    clip = homogeneous(positions) @ camera.clip_from_world.mT
-    times = []
-    for _ in range(8):
-        start = time.process_time()
-        RASTERIZER.rasterize(clip, faces, (size, size))
-        times.append(time.process_time() - start)
-    assert min(times) < budget
