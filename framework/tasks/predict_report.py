@@ -97,15 +97,13 @@ class Reporter(AbstractContextManager["Reporter"]):
             self._print(f"  {escape(str(self.folder / record.case / name))}")
 
     def _table(self) -> None:
+        """One row per case; what helps a failed one stood in its line above and stands in its case.json."""
         table = Table("case", "result", "seconds", "files or reason")
+        table.columns[0].overflow = "fold"
         for status, record in self.rows:
-            what = _reason(record).removeprefix(": ") or ", ".join(_files(record))
-            table.add_row(
-                escape(record.case),
-                f"[{STYLES[status]}]{status}[/]",
-                f"{record.seconds + record.preview_seconds:.1f}",
-                what,
-            )
+            what = _reason(record, hint=False).removeprefix(": ") or ", ".join(_files(record))
+            seconds = f"{record.seconds + record.preview_seconds:.1f}"
+            table.add_row(escape(record.case), f"[{STYLES[status]}]{status}[/]", seconds, what)
         self.console.print(table)
         counts = ", ".join(f"{count} {status}" for status, count in sorted(self.counts().items()))
         self._print(f"{counts}; results in {escape(str(self.folder))}")
@@ -118,12 +116,12 @@ def _seconds(status: str, record: CaseRecord) -> str:
     return f" in {record.seconds + record.preview_seconds:.1f} s" if status in ("finished", "partial") else ""
 
 
-def _reason(record: CaseRecord) -> str:
-    """Why a case failed, with what helps; empty for one that did not."""
+def _reason(record: CaseRecord, hint: bool = True) -> str:
+    """Why a case failed and, unless `hint` is off, what helps; empty for one that did not."""
     failure = record.failure
     if failure is None:
         return ""
-    return escape(": " + f"{failure.stage}: {failure.reason}. {failure.hint}".strip())
+    return escape(": " + f"{failure.stage}: {failure.reason}. {failure.hint if hint else ''}".strip())
 
 
 def _files(record: CaseRecord) -> Iterator[str]:
