@@ -10,8 +10,9 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -62,13 +63,22 @@ def find_meshes(source: Path, suffixes: Sequence[str]) -> list[Path]:
     return sorted(path for path in files if not any(part.startswith(".") for part in path.relative_to(source).parts))
 
 
-def object_id(relative: Path) -> str:
-    """`<shard>/<uid>` of a mesh by its path: folders joined by "__", odd characters replaced.
+def object_names(relative_paths: Sequence[Path]) -> list[str]:
+    """`<shard>/<uid>` of each mesh: its path without suffix, folders joined by "__", odd characters replaced.
 
-    The shard follows from a hash, so that it stays the same when files are added.
+    Where that gives one name to several, a hash of the path follows. The shard is a hash too: it stays the same when
+    files are added.
     """
-    uid = re.sub(r"[^A-Za-z0-9_-]", "_", "__".join(relative.with_suffix("").parts)) + relative.suffix.lower()
-    return f"{hashlib.sha256(uid.encode()).hexdigest()[0]}/{uid}"
+    uids = [re.sub(r"[^A-Za-z0-9_-]", "_", "__".join(path.with_suffix("").parts)) for path in relative_paths]
+    uses = Counter(uids)
+    for number, path in enumerate(relative_paths):
+        if uses[uids[number]] > 1:
+            uids[number] += f".{_digest(str(path))[:6]}"
+    return [f"{_digest(uid)[0]}/{uid}" for uid in uids]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def prepare_objects(tasks: Sequence[ObjectTask], packed: set[str], workers: int, check: bool) -> Iterator[Outcome]:
@@ -101,8 +111,7 @@ def prepare_object(task: ObjectTask) -> Outcome:
 
 def _written(task: ObjectTask, start: float) -> Outcome:
     config = task.config
-    digest = hashlib.sha256(f"{task.seed}/{task.id}".encode()).digest()
-    seed = int.from_bytes(digest[:4], "little")
+    seed = int(_digest(f"{task.seed}/{task.id}")[:8], 16)
     mesh, loc, scale, remarks = prepared_mesh(task.read_mesh(task.path), config.half_extent)
     counts = SampleCounts(surface=config.surface_samples, volume=config.volume_samples, near=config.near_samples)
     arrays = replace(sample_mesh(mesh, counts, seed), loc=loc, scale=scale)
@@ -130,20 +139,31 @@ def _is_damaged(task: ObjectTask) -> bool:
 
 
 def _in_processes(tasks: Sequence[ObjectTask], workers: int) -> Iterator[Outcome]:
-    """Outcomes of tasks shared by processes. When one of them is killed, what it takes along is tried one by one."""
-    unfinished = list(tasks)
+    """Outcomes of tasks shared by processes. When one is killed, what ran at that moment is tried again one by one."""
+    waiting = deque(tasks)
+    while waiting:
+        suspects = yield from _until_broken(waiting, workers)
+        for task in suspects:
+            yield _alone(task)
+
+
+def _until_broken(waiting: deque[ObjectTask], workers: int) -> Generator[Outcome, None, list[ObjectTask]]:
+    """Work on `waiting` until it is empty or a process is killed; return the tasks that ran then: one is guilty."""
+    running: dict[Future[Outcome], ObjectTask] = {}
     with _pool(workers) as pool:
-        try:
-            for future, task in _completed(pool, tasks):
-                outcome = future.result()
-                unfinished.remove(task)
-                yield outcome
-        except BrokenProcessPool:
-            pass
-        finally:
-            pool.shutdown(cancel_futures=True)
-    for task in unfinished:
-        yield _alone(task)
+        while waiting or running:
+            try:
+                # No more than run at once are handed over: the others can't be suspects.
+                while waiting and len(running) < workers:
+                    future = pool.submit(prepare_object, waiting[0])
+                    running[future] = waiting.popleft()
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    outcome = future.result()
+                    del running[future]
+                    yield outcome
+            except BrokenProcessPool:
+                return list(running.values())
+    return []
 
 
 def _alone(task: ObjectTask) -> Outcome:
@@ -154,12 +174,6 @@ def _alone(task: ObjectTask) -> Outcome:
     except BrokenProcessPool:
         reason = "the process was killed while it worked on this mesh, perhaps for lack of memory"
         return Outcome(id=task.id, source=str(task.path), status="failed", reason=reason)
-
-
-def _completed(pool: ProcessPoolExecutor, tasks: Sequence[ObjectTask]) -> Iterator[tuple[Future[Outcome], ObjectTask]]:
-    task_of = {pool.submit(prepare_object, task): task for task in tasks}
-    for future in as_completed(task_of):
-        yield future, task_of[future]
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

@@ -27,7 +27,7 @@ from framework.artifacts.atomic import TEMPORARY_PREFIX, write_json
 from framework.data.config import ShapesConfig
 from framework.data.lmdb_store import LMDB_FILE, encode, packed_names, read_packed, require_lmdb, write_lmdb
 from framework.data.preparation import Outcome, PrepareError, PrepareJob
-from framework.data.prepare_objects import ObjectTask, find_meshes, object_id, prepare_objects
+from framework.data.prepare_objects import ObjectTask, find_meshes, object_names, prepare_objects
 from framework.data.shape_files import (
     SPLITS,
     ShapeFileError,
@@ -91,42 +91,48 @@ def _open_output(config: ShapesConfig, job: PrepareJob, is_set: bool) -> None:
 def _recipe(config: ShapesConfig, job: PrepareJob, is_set: bool) -> dict[str, Any]:
     """What decides the content of the objects."""
     if is_set:
-        return {"schema": SCHEMA, "source": str(job.source)}
+        return {"schema": SCHEMA, "source": str(Path(str(job.source)).resolve())}
     names = ("surface_samples", "volume_samples", "near_samples", "view_groups", "view_size", "half_extent")
     return {"schema": SCHEMA, "seed": job.seed} | {name: getattr(config.prepare, name) for name in names}
 
 
 def _from_meshes(config: ShapesConfig, job: PrepareJob, source: Path, meshes: Sequence[Path]) -> list[Outcome]:
     _remove_leftovers(job.output)
+    root = source if source.is_dir() else source.parent
+    names = object_names([path.relative_to(root) for path in meshes])
     tasks = [
         ObjectTask(job.output, name, path, config.prepare, job.seed, job.read_mesh)
-        for name, path in _named(source, meshes)
+        for name, path in zip(names, meshes, strict=True)
     ]
     outcomes: list[Outcome] = []
-    packed = set(packed_names(job.output / LMDB_FILE))
+    packed, before = set(packed_names(job.output / LMDB_FILE)), _earlier_facts(job.output)
     for outcome in prepare_objects(tasks, packed, config.prepare.workers, config.prepare.check):
-        outcomes.append(outcome)
+        known = before.get(outcome.id, {}) if outcome.status == "kept" else {}
+        outcomes.append(replace(outcome, **known))
         job.watch(outcome, len(outcomes), len(tasks))
     split_of = assign_splits(
         [outcome.id for outcome in outcomes if outcome.status != "failed"],
         {"test": config.prepare.test_fraction, "val": config.prepare.val_fraction},
     )
-    outcomes = sorted((replace(each, split=split_of.get(each.id, "")) for each in outcomes), key=lambda each: each.id)
-    if split_of and config.prepare.pack == "lmdb":
-        _pack_folders(job.output, sorted(split_of), packed)
     if split_of:
+        if packed or config.prepare.pack == "lmdb":
+            _pack_folders(job.output, sorted(split_of), packed)
         for split in SPLITS:
             write_split(job.output, split, [f"geometry/{name}" for name in sorted(split_of) if split_of[name] == split])
-    return outcomes
+    outcomes = [replace(outcome, split=split_of.get(outcome.id, "")) for outcome in outcomes]
+    return sorted(outcomes, key=lambda outcome: outcome.id)
 
 
-def _named(source: Path, meshes: Sequence[Path]) -> list[tuple[str, Path]]:
-    """A name in the set for each mesh; the suffix is added where several files differ in nothing else."""
-    root = source if source.is_dir() else source.parent
-    plain = [object_id(path.relative_to(root).with_suffix("")) for path in meshes]
-    uses = Counter(plain)
-    full = (object_id(path.relative_to(root)) for path in meshes)
-    return [(long if uses[short] > 1 else short, path) for short, long, path in zip(plain, full, meshes, strict=True)]
+def _earlier_facts(output: Path) -> dict[str, dict[str, Any]]:
+    """What the report of an earlier run says about the meshes, by name; nothing when there is none."""
+    try:
+        objects = json.loads((output / REPORT_FILE).read_text(encoding="utf-8"))["objects"]
+        return {
+            each["id"]: {"remarks": tuple(each["remarks"]), "faces": each["faces"], "inside": each["inside"]}
+            for each in objects
+        }
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}  # facts for people only: a damaged report costs nothing else
 
 
 def assign_splits(names: Sequence[str], fractions: dict[str, float]) -> dict[str, str]:
@@ -208,6 +214,8 @@ def _remove_leftovers(output: Path) -> None:
     """Remove what a killed run had not finished."""
     for leftover in output.glob(f"*/*/{TEMPORARY_PREFIX}*"):
         shutil.rmtree(leftover, ignore_errors=True)
+    for leftover in output.glob(f"{TEMPORARY_PREFIX}*"):
+        leftover.unlink()
 
 
 def _write_report(job: PrepareJob, outcomes: Sequence[Outcome]) -> None:

@@ -19,6 +19,7 @@ from framework.data.config import PrepareShapesConfig, ShapesConfig
 from framework.data.lmdb_store import LMDB_FILE, packed_names
 from framework.data.mesh_samples import view_rotations
 from framework.data.preparation import Outcome, PrepareError, PrepareJob
+from framework.data.prepare_objects import object_names
 from framework.data.prepare_shapes import assign_splits, prepare_shapes
 from framework.data.shape_files import read_arrays, read_rotations, read_split, read_views
 from framework.data.shapes import ShapesData
@@ -167,6 +168,8 @@ def test_a_second_run_keeps_what_is_done(meshes: Path, tmp_path: Path) -> None:
     (only / "box.glb").write_bytes((meshes / "more" / "box.glb").read_bytes())
     again = {outcome.id: outcome.status for outcome in prepared(only, tmp_path / "set")}
     assert sorted(again.values()) == ["kept", "written"] and again[first.id] == "kept"
+    report = json.loads((tmp_path / "set" / "report.json").read_text())
+    assert all(item["faces"] > 0 for item in report["objects"])  # also of the one that was kept
     assert points.stat().st_mtime_ns == before
     points.write_bytes(b"")  # a damaged object is made again
     statuses = {outcome.id: outcome.status for outcome in prepared(only, tmp_path / "set")}
@@ -220,6 +223,16 @@ def test_a_killed_process_costs_one_mesh_only(meshes: Path, tmp_path: Path) -> N
     assert {name for name, outcome in found.items() if outcome.status == "written"} == {"open box.obj", "box.glb"}
 
 
+def test_leftovers_of_a_killed_run_are_removed(meshes: Path, tmp_path: Path) -> None:
+    output = tmp_path / "set"
+    (outcome,) = prepared(meshes / "more", output)
+    leftover = (output / "geometry" / outcome.id).with_name(".part-123-x")
+    leftover.mkdir()
+    (output / ".part-123-data.lmdb").write_bytes(b"half")
+    prepared(meshes / "more", output)
+    assert not list(output.rglob(".part-*"))
+
+
 def test_packing(meshes: Path, tmp_path: Path) -> None:
     pytest.importorskip("lmdb", reason="extra 'data': lmdb")
     only = tmp_path / "meshes"
@@ -229,7 +242,7 @@ def test_packing(meshes: Path, tmp_path: Path) -> None:
     prepared(only, output, pack="lmdb")
     assert not (output / "geometry").exists() and not (output / "images").exists()
     (only / "ball.ply").write_bytes((meshes / "ball.ply").read_bytes())
-    statuses = sorted(outcome.status for outcome in prepared(only, output, pack="lmdb"))
+    statuses = sorted(outcome.status for outcome in prepared(only, output))  # a packed set stays packed
     assert statuses == ["kept", "written"] and len(packed_names(output / LMDB_FILE)) == 2
     config = ShapesConfig(root=str(output), surface_points=64, supervision_points=64, views=4)
     item = ShapesData(config).dataset("train")[0, 0]
@@ -266,11 +279,13 @@ def test_packing_without_lmdb_is_an_error_before_any_work(
     assert not (tmp_path / "set").exists()
 
 
-def test_names_that_differ_in_the_suffix_only(meshes: Path, tmp_path: Path) -> None:
-    for suffix in (".ply", ".obj"):
-        save_mesh(Mesh(CUBE, CUBE_FACES), tmp_path / "in" / f"a.b{suffix}")
-    names = sorted(outcome.id.partition("/")[2] for outcome in prepared(tmp_path / "in", tmp_path / "out"))
-    assert names == ["a_b.obj", "a_b.ply"]
+def test_every_file_has_a_name_of_its_own() -> None:
+    paths = [Path("a.b.ply"), Path("a b.obj"), Path("a/b.obj"), Path("a__b.obj"), Path("c.glb")]
+    names = object_names(paths)
+    uids = [name.partition("/")[2] for name in names]
+    assert uids[4] == "c" and len(set(names)) == 5
+    assert [uid.partition(".")[0] for uid in uids[:4]] == ["a_b", "a_b", "a__b", "a__b"]
+    assert object_names(paths[4:]) == names[4:]
 
 
 def test_splits_follow_fractions_and_keep_copies_together() -> None:
