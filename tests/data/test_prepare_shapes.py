@@ -215,8 +215,16 @@ def _deadly(path: Path) -> Mesh:
 
 @pytest.mark.slow
 def test_a_killed_process_costs_one_mesh_only(meshes: Path, tmp_path: Path) -> None:
+    for name in ("ball.ply", "open box.obj", "more/box.glb"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / Path(name).name).write_bytes((meshes / name).read_bytes())
     job = PrepareJob(
-        source=meshes, output=tmp_path / "set", seed=0, read_mesh=_deadly, mesh_suffixes=READ, watch=lambda *_: None
+        source=tmp_path / "in",
+        output=tmp_path / "set",
+        seed=0,
+        read_mesh=_deadly,
+        mesh_suffixes=READ,
+        watch=lambda *_: None,
     )
     found = {Path(o.source).name: o for o in prepare_shapes(shapes_config(workers=2), job)}
     assert "process was killed" in found["ball.ply"].reason
