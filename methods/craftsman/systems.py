@@ -40,8 +40,7 @@ class AutoencoderSystem(System):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Occupancy cross-entropy at the supervision points plus the weighted divergence."""
         posterior, _ = self.shape_model.encode(batch["surface"])
-        latents = posterior.sample() if self.config.sample_posterior else posterior.mean
-        logits = self._logits(latents, batch["points"])
+        logits = self._logits(self._training_latents(posterior), batch["points"])
         loss_logits = reconstruction_loss(logits, batch["occupancy"])
         loss_kl = posterior.kl().mean()
         loss = self.config.lambda_logits * loss_logits + self.config.lambda_kl * loss_kl
@@ -63,6 +62,12 @@ class AutoencoderSystem(System):
         loss = reconstruction_loss(logits, batch["occupancy"])
         scores = {f"{split}/iou": iou.mean(), f"{split}/accuracy": accuracy.mean(), f"{split}/loss_logits": loss}
         self.log_dict(scores, prog_bar=True, batch_size=len(iou), sync_dist=True)
+
+    def _training_latents(self, posterior: DiagonalGaussian) -> Tensor:
+        if not self.config.sample_posterior:
+            return posterior.mean
+        as_mean = torch.rand(len(posterior.mean), 1, 1, device=posterior.mean.device) < self.config.mean_share
+        return torch.where(as_mean, posterior.mean, posterior.sample())
 
     def _logits(self, latents: Tensor, points: Tensor) -> Tensor:
         return self.shape_model.query(points, self.shape_model.field(self.shape_model.decode(latents)))
