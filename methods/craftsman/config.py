@@ -114,8 +114,8 @@ class AutoencoderConfig:
     sample_posterior: bool = True
     """Decode a posterior sample in training (validation always decodes the mean)."""
     mean_share: float = 0.0
-    """Share of training items that decode the mean all the same. At 0, as in the original, a small model can come to say
-    with the noise's strength what the mean then lacks: whole families were decoded well from samples only."""
+    """Share of training items that decode the mean all the same. At 0, as in the original, a small model can come to
+    say with the noise's strength what the mean then lacks: a whole family was decoded well from samples only."""
 
 
 @dataclass(kw_only=True)
