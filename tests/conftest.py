@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 
 import pytest
+
+from framework import registry
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 ALLOWED_SKIP = re.compile(r"extra '\w+'|GPU|adapter '\w+'")
@@ -21,3 +24,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  
             report.outcome = "failed"
             report.longrepr = f"{item.nodeid} skips without naming an extra, a GPU or an adapter: {reason}"
     return report
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_registry() -> Iterator[None]:
+    """What a test module registers is gone after it: no test depends on which ran before."""
+    yield
+    registry.default_registry.cache_clear()

@@ -13,6 +13,7 @@ from framework.cli import main
 from framework.data.procedural.catalogue import generate
 from framework.data.procedural.sampling import build_mesh
 from framework.export.mesh_files import save_mesh
+from framework.trainers.run_folder import RUN_ID_VARIABLE
 
 REPOSITORY = Path(__file__).parents[1]
 DOCUMENTS = ["README.md", "docs/own_meshes.md", "methods/craftsman/README.md"]
@@ -73,13 +74,16 @@ def newest_run(folder: Path, verb: str) -> str:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_commands_run_as_written(document: str, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_run_as_written(
+    document: str, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     if document == "README.md":
         prepared = "prepare data=shapes source=my_meshes output=datasets/my_shapes"
         assert main([*prepared.split(), *tiny(["prepare"])]) == 0
     for words in commands(document):
         if any("<id>" in word for word in words):
             words = [word.replace("<id>", newest_run(workplace, words[0])) for word in words]
+        monkeypatch.delenv(RUN_ID_VARIABLE, raising=False)  # a command in a process of its own would not inherit it
         code = main([*words, *tiny(words)])
         assert code == 0, f"{' '.join(words)}\n{capsys.readouterr()}"
 

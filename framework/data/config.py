@@ -112,11 +112,11 @@ class ShapesConfig(ShapeItemsConfig):
 class ProceduralConfig(ShapeItemsConfig):
     """The data module `procedural`: objects made from a seed, written once as files and read like other shapes."""
 
-    train: int = 500
+    train: int = 3000
     """Objects for training, in equal shares of the families."""
     val: int = 56
     """Objects for validation."""
-    test: int = 100
+    test: int = 112
     """Objects for the test; the first ones stay the same whatever the number."""
     root: str = "datasets/procedural"
     """Folder of all procedural sets; each recipe and size has its own folder in it."""
