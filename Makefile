@@ -4,7 +4,7 @@ VENV ?= .venv
 # Any pip requirement for torch: a version, or the path of a wheel.
 TORCH ?= torch==2.13.0
 EXTRAS ?= data,video,mesh,log,dev
-PICTURE ?= docs/pictures/inputs/armchair.png
+PICTURE ?= docs/pictures/inputs/mug.png
 BIN = $(VENV)/bin
 TESTS = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 

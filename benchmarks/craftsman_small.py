@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=3000, help="training objects that retrieval may choose from")
     parser.add_argument("--surface-points", type=int, default=2048)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--guidance", type=float, default=1.5)
+    parser.add_argument("--guidance", type=float, default=1.0)
     options = parser.parse_args()
 
     weights = Path(options.weights)
