@@ -112,7 +112,7 @@ class ShapesConfig(ShapeItemsConfig):
 class ProceduralConfig(ShapeItemsConfig):
     """The data module `procedural`: objects made from a seed, written once as files and read like other shapes."""
 
-    train: int = 3000
+    train: int = 2800
     """Objects for training, in equal shares of the families."""
     val: int = 56
     """Objects for validation."""

@@ -8,11 +8,12 @@ from importlib import import_module
 
 import numpy as np
 
-from framework.data.procedural.parts import LONGEST_SIDE, ProceduralObject, Recipe, tight_bounds
-from framework.data.procedural.solid import vector
+from framework.data.procedural.parts import LONGEST_SIDE, ProceduralObject, Recipe, part_bounds, tight_bounds
+from framework.data.procedural.proportions import Build, Proportions
+from framework.data.procedural.solid import Vector, vector
 
 # Raise it whenever an object of an old seed changes: caches of older recipes are then not read any more.
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 
 _PLACES = {
     "chair": "seating",
@@ -33,6 +34,22 @@ _PLACES = {
 
 FAMILIES: tuple[str, ...] = tuple(_PLACES)
 
+# How far the build of a family varies. Families that are not here keep their recipe's own proportions.
+_BUILDS = {
+    "chair": Build(width=1.4, rise=0.4, taper=0.2),
+    "lamp": Build(width=1.45, rise=0.5, taper=0.3, waist=0.25, round=True),
+    "vase": Build(width=1.35, rise=0.4, taper=0.25, waist=0.2, round=True),
+    "mug": Build(width=1.3, rise=0.3, taper=0.2, waist=0.2, round=True),
+    "airplane": Build(width=1.5),
+    "car": Build(width=1.45, rise=0.15, taper=0.2),
+    "house": Build(width=1.3, rise=0.3, taper=0.2),
+    "head": Build(width=1.5, rise=0.6, taper=0.35, waist=0.3),
+    "character": Build(width=1.5, rise=0.6, taper=0.35, waist=0.25, round=True),
+    "tree": Build(width=1.6, rise=0.6, taper=0.4, waist=0.3, round=True),
+    "rocket": Build(width=1.7, rise=0.6, taper=0.4, waist=0.4, round=True),
+    "bottle": Build(width=1.7, rise=0.6, taper=0.4, waist=0.4, round=True),
+}
+
 # Seeds of a split start here; the ranges cannot meet below a billion objects per split.
 _SPLIT_STARTS = {"train": 0, "val": 1_000_000_000, "test": 2_000_000_000}
 
@@ -44,7 +61,8 @@ def generate(family: str, seed: int) -> ProceduralObject:
     """
     builder = _builder(family)
     recipe = builder(np.random.default_rng(zlib.crc32(f"{family}/{seed}".encode())))
-    lower, upper = tight_bounds(recipe.parts)
+    proportions = draw_proportions(family, seed, *part_bounds(recipe.parts))
+    lower, upper = tight_bounds(recipe.parts, proportions)
     scale = LONGEST_SIDE / float((upper - lower).max())
     return ProceduralObject(
         family=family,
@@ -53,7 +71,16 @@ def generate(family: str, seed: int) -> ProceduralObject:
         caption=recipe.caption,
         scale=scale,
         offset=vector((lower + upper) / 2.0),
+        proportions=proportions,
     )
+
+
+def draw_proportions(family: str, seed: int, lower: Vector, upper: Vector) -> Proportions | None:
+    """The proportions of an object whose recipe fills the box from `lower` to `upper`; None: those of the recipe."""
+    if family not in _BUILDS:
+        return None
+    random = np.random.default_rng(zlib.crc32(f"{family}/{seed}/proportions".encode()))
+    return _BUILDS[family].draw(random, lower, upper)
 
 
 def object_list(split: str, count: int, seed: int = 0) -> list[tuple[str, int]]:

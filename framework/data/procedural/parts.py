@@ -14,7 +14,8 @@ from typing import Literal
 
 import numpy as np
 
-from framework.data.procedural.solid import Array, Solid, columns, nearer
+from framework.data.procedural.proportions import Proportions
+from framework.data.procedural.solid import Array, Solid, Vector, box_union, columns, nearer
 
 Color = tuple[float, float, float]
 
@@ -74,11 +75,13 @@ class ProceduralObject:
     scale: float = 1.0
     """Common frame = (family units - offset) * scale."""
     offset: Color = field(default=(0.0, 0.0, 0.0))
+    proportions: Proportions | None = None
+    """What was changed of the recipe's build, if anything; still in family units."""
 
     @property
     def exact(self) -> bool:
         """Whether the distance outside is Euclidean; otherwise it is a lower bound with the right sign."""
-        return all(part.sdf.exact for part in self.parts)
+        return self.proportions is None and all(part.sdf.exact for part in self.parts)
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -99,12 +102,14 @@ class ProceduralObject:
 
     def part_distance(self, index: int, points: Array) -> Array:
         """Signed distance bound (P,) to one part alone, hidden surfaces included."""
-        return self.parts[index].sdf.field(self._to_family(points)) * np.float32(self.scale)
+        values, _ = nearest_part((self.parts[index],), self._to_family(points), self.proportions)
+        return values * np.float32(self.scale)
 
     def colors(self, points: Array) -> Array:
         """Colours (P, 3) float32 in [0, 1] of the nearest parts, patterns included."""
         labels = self.labels(points)
         xyz = self._to_family(points)
+        xyz = xyz if self.proportions is None else self.proportions.to_recipe(xyz)
         result = np.empty((labels.size, 3), dtype=np.float32)
         for index, part in enumerate(self.parts):
             where = np.flatnonzero(labels == index)
@@ -132,25 +137,33 @@ class ProceduralObject:
         values, index = np.empty(count, dtype=np.float32), np.empty(count, dtype=np.int64)
         for start in range(0, count, _CHUNK):
             chunk = slice(start, start + _CHUNK)
-            values[chunk], index[chunk] = _nearest_part(self.parts, np.ascontiguousarray(xyz[:, chunk]))
+            values[chunk], index[chunk] = nearest_part(
+                self.parts, np.ascontiguousarray(xyz[:, chunk]), self.proportions
+            )
         return values * np.float32(self.scale), index
 
 
-def tight_bounds(parts: tuple[Part, ...], levels: int = 8, keep: int = 128) -> tuple[Array, Array]:
+def part_bounds(parts: tuple[Part, ...]) -> tuple[Vector, Vector]:
+    """Lower and upper corner of a box that holds all parts of a recipe."""
+    return box_union([part.sdf for part in parts])
+
+
+def tight_bounds(
+    parts: tuple[Part, ...], proportions: Proportions | None = None, levels: int = 8, keep: int = 1024
+) -> tuple[Array, Array]:
     """Lower and upper corner (3,) of the union's bounding box, to about 1/1000 of its longest side.
 
     Branch and bound over cubes: the value at a cube's centre proves it empty (value > half diagonal) or proves a
     ball of radius -value full. Per direction the `keep` cubes that reach farthest are split in eight.
     """
-    lower = np.min([part.sdf.lower for part in parts], axis=0)
-    upper = np.max([part.sdf.upper for part in parts], axis=0)
-    cell = float((upper - lower).max()) / 12.0
+    lower, upper = part_bounds(parts) if proportions is None else proportions.box
+    cell = float(np.subtract(upper, lower).max()) / 12.0
     axes = [np.arange(low + 0.5 * cell, high + 0.5 * cell, cell) for low, high in zip(lower, upper, strict=True)]
     centers = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3).astype(np.float32)
     found_low, found_high = np.full(3, np.inf), np.full(3, -np.inf)
     octants = np.stack(np.meshgrid(*[(-0.25, 0.25)] * 3, indexing="ij"), axis=-1).reshape(1, 8, 3).astype(np.float32)
     for _ in range(levels):
-        values = _nearest_part(parts, columns(centers))[0]
+        values = nearest_part(parts, columns(centers), proportions)[0]
         full = values < 0
         if full.any():
             found_low = np.minimum(found_low, (centers[full] + values[full, None]).min(axis=0))
@@ -177,7 +190,15 @@ def _extreme_cubes(centers: Array, values: Array, cell: float, low: Array, high:
     return np.unique(np.concatenate(chosen))
 
 
-def _nearest_part(parts: tuple[Part, ...], xyz: Array) -> tuple[Array, Array]:
+def nearest_part(parts: tuple[Part, ...], xyz: Array, proportions: Proportions | None) -> tuple[Array, Array]:
+    """Distances (P,) in family units and part indices (P,) at coordinates (3, P)."""
+    if proportions is None:
+        return _nearest_of_recipe(parts, xyz)
+    values, index = _nearest_of_recipe(parts, proportions.to_recipe(xyz))
+    return proportions.distance(xyz, values), index
+
+
+def _nearest_of_recipe(parts: tuple[Part, ...], xyz: Array) -> tuple[Array, Array]:
     values = parts[0].sdf.field(xyz).copy()
     index = np.zeros(values.shape, dtype=np.int64)
     for number, part in enumerate(parts[1:], start=1):

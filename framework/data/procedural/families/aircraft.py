@@ -37,10 +37,10 @@ from framework.data.procedural.solid import Solid
 def airplane(rng: Rng) -> Recipe:
     """Fuselage along z with its nose at +Z, wings, tail, and two or four engines or a propeller."""
     kind = pick(rng, ("airliner", "airliner", "propeller", "jet"))
-    thick = between(rng, 0.068, 0.086) * (1.2 if kind == "propeller" else 1.0)
+    thick = between(rng, 0.06, 0.11) * (1.2 if kind == "propeller" else 1.0)
     accent = tint(rng, VIVIDS)
     body = WHITE if chance(rng, 0.6) else lighter(accent, 0.55)
-    spans = {"airliner": (0.4, 0.5), "propeller": (0.46, 0.54), "jet": (0.3, 0.4)}
+    spans = {"airliner": (0.36, 0.52), "propeller": (0.4, 0.56), "jet": (0.26, 0.42)}
     span = between(rng, *spans[kind])
     wing_y = 0.55 * thick if kind == "propeller" and chance(rng, 0.5) else -0.45 * thick
     engines, engine_label = _engines(rng, kind, span, wing_y, thick)
@@ -66,7 +66,7 @@ def airplane(rng: Rng) -> Recipe:
 
 def rocket(rng: Rng) -> Recipe:
     """A lathe body with a coloured nose, three or four fins, a round window at +Z and a nozzle; maybe boosters."""
-    radius, waist = between(rng, 0.13, 0.2), between(rng, 0.65, 0.95)
+    radius, waist = between(rng, 0.12, 0.22), between(rng, 0.55, 1.0)
     shoulder = between(rng, 0.55, 0.68)
     body_color, accent = two_tints(rng, VIVIDS)
     body_color = WHITE if chance(rng, 0.6) else body_color
@@ -119,17 +119,17 @@ def _fuselage(thick: float, kind: str) -> Solid:
 
 
 def _wings(rng: Rng, kind: str, span: float, y: float) -> Solid:
-    root = {"airliner": 0.26, "propeller": 0.2, "jet": 0.44}[kind] * between(rng, 0.9, 1.1)
-    taper = {"airliner": 0.35, "propeller": 0.7, "jet": 0.25}[kind] * between(rng, 0.9, 1.15)
-    back = {"airliner": between(rng, 0.14, 0.24), "propeller": 0.02, "jet": between(rng, 0.2, 0.3)}[kind]
+    root = {"airliner": 0.26, "propeller": 0.2, "jet": 0.44}[kind]
+    taper = {"airliner": 0.35, "propeller": 0.7, "jet": 0.25}[kind]
+    back = {"airliner": 0.19, "propeller": 0.02, "jet": 0.25}[kind]
     front = 0.16 if kind != "jet" else 0.14
     outline = [(0.0, front), (span, front - back), (span, front - back - taper * root), (0.0, front - root)]
     wing = prism(outline, 0.014, "xz", 0.016)
-    return mirror_x(move(rotate(wing, "z", between(rng, 0.0, 6.0)), (0.0, y, 0.0)))
+    return mirror_x(move(rotate(wing, "z", between(rng, -4.0, 14.0)), (0.0, y, 0.0)))
 
 
 def _tail(rng: Rng, thick: float) -> Solid:
-    tall, span = between(rng, 0.15, 0.22), between(rng, 0.15, 0.2)
+    tall, span = between(rng, 0.12, 0.28), between(rng, 0.12, 0.24)
     fin = prism([(-0.32, 0.0), (-0.44, tall), (-0.53, tall), (-0.49, 0.0)], 0.012, "zy", 0.014)
     plane = [(0.0, -0.36), (span, -0.43), (span, -0.51), (0.0, -0.49)]
     raised = tall if chance(rng, 0.25) else 0.1 * thick
@@ -160,7 +160,7 @@ def _engines(rng: Rng, kind: str, span: float, wing_y: float, thick: float) -> t
 
 
 def _fins(rng: Rng, radius: float, waist: float, count: int) -> Solid:
-    out, top = between(rng, 0.13, 0.2), between(rng, 0.3, 0.4)
+    out, top = between(rng, 0.08, 0.26), between(rng, 0.22, 0.5)
     root = 0.6 * waist * radius
     outline = [(root, 0.12), (radius + 0.6 * out, 0.0), (radius + out, 0.0), (radius + out, 0.1), (radius - 0.02, top)]
     # One fin of three points to the viewer's back, so that the window stays clear.

@@ -37,9 +37,9 @@ _CABINS = {
 def car(rng: Rng) -> Recipe:
     """Body with wheel arches, glass cabin and roof, four wheels, lights: sedan, hatchback, van or pickup."""
     kind = pick(rng, tuple(_CABINS))
-    width, deck = between(rng, 0.4, 0.46), between(rng, 0.26, 0.31)
-    cabin = between(rng, 0.15, 0.19) * (1.25 if kind == "van" else 1.0)
-    wheel, axle = between(rng, 0.085, 0.105), between(rng, 0.28, 0.32)
+    width, deck = between(rng, 0.38, 0.5), between(rng, 0.23, 0.36)
+    cabin = between(rng, 0.12, 0.24) * (1.25 if kind == "van" else 1.0)
+    wheel, axle = between(rng, 0.08, 0.12), between(rng, 0.29, 0.31)
     paint = WHITE if chance(rng, 0.15) else tint(rng, VIVIDS)
     glass = mixed(GLASS_BLUE, (0.1, 0.15, 0.2), between(rng, 0.2, 0.7))
     stripe = Pattern(kind="band", color=darker(paint, 0.5), size=0.035, start=0.15) if chance(rng, 0.4) else None

@@ -75,10 +75,10 @@ def character(rng: Rng) -> Recipe:
 
 
 def _skeleton(rng: Rng) -> Skeleton:
-    head = between(rng, 0.15, 0.2)
-    leg, torso = between(rng, 0.26, 0.36), between(rng, 0.24, 0.3)
+    head = between(rng, 0.13, 0.24)
+    leg, torso = between(rng, 0.2, 0.42), between(rng, 0.2, 0.34)
     spread = between(rng, 0.1, 0.95)
-    girth, limb = between(rng, 0.095, 0.12), between(rng, 0.036, 0.045)
+    girth, limb = between(rng, 0.095, 0.14), between(rng, 0.038, 0.055)
     shoulder_y = leg + torso
     x = 0.85 * girth
     reach = 0.42 * (leg + torso)

@@ -47,7 +47,7 @@ MOUTH = hex_color("a8434a")
 
 def head(rng: Rng) -> Recipe:
     """Skull, jaw, ears, nose and neck smoothly joined; eyes, brows, mouth; hair of six styles; maybe hat or glasses."""
-    width, jaw = between(rng, 0.42, 0.48), between(rng, 0.26, 0.36)
+    width, jaw = between(rng, 0.4, 0.5), between(rng, 0.22, 0.4)
     skin_color, hair_color = tint(rng, SKINS, 0.005), tint(rng, HAIRS)
     style = pick(rng, HAIR_STYLES)
     eye_size, eye_x, eye_y = between(rng, 0.085, 0.12), between(rng, 0.15, 0.19), between(rng, -0.1, -0.02)

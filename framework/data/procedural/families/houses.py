@@ -26,10 +26,10 @@ from framework.data.procedural.solid import Solid
 def house(rng: Rng) -> Recipe:
     """Walls of one or two floors, gable, hip or flat roof, door, windows; maybe a chimney, a porch or a tower."""
     floors = pick(rng, (1, 1, 2))
-    width, depth = between(rng, 0.75, 1.1), between(rng, 0.6, 0.8)
-    tall = between(rng, 0.44, 0.52) if floors == 1 else between(rng, 0.78, 0.86)
+    width, depth = between(rng, 0.6, 1.3), between(rng, 0.66, 0.74)
+    tall = between(rng, 0.4, 0.6) if floors == 1 else between(rng, 0.72, 1.0)
     roof_kind = pick(rng, ("gable", "gable", "hip", "flat"))
-    rise = between(rng, 0.28, 0.4) if roof_kind != "flat" else 0.1
+    rise = between(rng, 0.2, 0.55) if roof_kind != "flat" else 0.1
     wall, roof = tint(rng, WALLS), tint(rng, ROOFS)
     boards = Pattern(kind="stripes", color=darker(wall, 0.08), size=0.05) if chance(rng, 0.5) else None
     parts = [

@@ -38,7 +38,7 @@ def lamp(rng: Rng) -> Recipe:
     stem_kind = pick(rng, ("straight", "bent", "turned"))
     shade_kind = pick(rng, ("cone", "drum", "dome"))
     tall = between(rng, 0.62, 0.95)
-    shade_radius, shade_height = between(rng, 0.2, 0.3), between(rng, 0.22, 0.32)
+    shade_radius, shade_height = between(rng, 0.18, 0.34), between(rng, 0.18, 0.38)
     metal = tint(rng, METALS if stem_kind != "turned" else CERAMICS + WOODS)
     cloth = lighter(tint(rng, FABRICS), between(rng, 0.0, 0.5))
     if stem_kind == "bent":
@@ -63,7 +63,7 @@ def lamp(rng: Rng) -> Recipe:
 
 
 def _base(rng: Rng, stem_kind: str) -> Solid:
-    radius = between(rng, 0.15, 0.2) if stem_kind != "turned" else between(rng, 0.11, 0.14)
+    radius = between(rng, 0.13, 0.24) if stem_kind != "turned" else between(rng, 0.11, 0.14)
     if chance(rng, 0.5):
         return cylinder(radius, 0.0, 0.05, 0.018)
     return lathe([(0.0, 0.0), (radius, 0.0), (radius, 0.02), (0.45 * radius, 0.06), (0.0, 0.08)], 0.01)
@@ -72,12 +72,12 @@ def _base(rng: Rng, stem_kind: str) -> Solid:
 def _stem(rng: Rng, kind: str, tall: float) -> tuple[Solid, Vector]:
     """The stem and the point at its top from which the shade hangs."""
     if kind == "straight":
-        return capsule((0.0, 0.03, 0.0), (0.0, tall - 0.02, 0.0), between(rng, 0.022, 0.03)), (0.0, tall, 0.0)
+        return capsule((0.0, 0.03, 0.0), (0.0, tall - 0.02, 0.0), between(rng, 0.03, 0.045)), (0.0, tall, 0.0)
     if kind == "bent":
         out = between(rng, 0.22, 0.34)
         top = (out, 0.86 * tall, 0.0)
         path = bezier([(0.0, 0.03, 0.0), (0.0, 1.1 * tall, 0.0), (0.5 * out, 1.2 * tall, 0.0), top], 9)
-        return sweep(path, 0.024), top
+        return sweep(path, 0.034), top
     radii = [between(rng, 0.05, 0.1), between(rng, 0.09, 0.15), between(rng, 0.04, 0.12), 0.03]
     heights = [0.04, 0.3 * tall, 0.5 * tall, 0.68 * tall]
     body = smooth_outline([(r, y) for r, y in zip(radii, heights, strict=True)], 2)
@@ -87,7 +87,7 @@ def _stem(rng: Rng, kind: str, tall: float) -> tuple[Solid, Vector]:
 
 def _shade(kind: str, radius: float, height: float) -> Solid:
     """A wall that hangs down from the origin and is joined to it at its top."""
-    low, wall = -height, 0.034
+    low, wall = -height, 0.045
     if kind == "cone":
         profile = [(0.0, 0.0), (0.5 * radius, 0.0), (radius, low)]
     elif kind == "drum":

@@ -22,8 +22,8 @@ from framework.data.procedural.solid import Solid
 
 def chair(rng: Rng) -> Recipe:
     """Seat, legs of four kinds, back of four kinds or none, sometimes arms and a cushion."""
-    width, depth = between(rng, 0.42, 0.54), between(rng, 0.40, 0.48)
-    height, thick = between(rng, 0.42, 0.50), between(rng, 0.045, 0.075)
+    width, depth = between(rng, 0.42, 0.54), between(rng, 0.42, 0.46)
+    height, thick = between(rng, 0.36, 0.52), between(rng, 0.06, 0.12)
     wood = tint(rng, WOODS if chance(rng, 0.6) else FABRICS)
     legs_kind = pick(rng, ("splayed", "square", "pedestal", "sled"))
     back_kind = pick(rng, ("slab", "slats", "rungs", "frame", "slab", "slats", "none"))
@@ -36,8 +36,8 @@ def chair(rng: Rng) -> Recipe:
         Part(label="legs", color=leg_color, sdf=_legs(rng, legs_kind, width, depth, height - thick)),
     ]
     if back_kind != "none":
-        back = _chair_back(rng, back_kind, width, between(rng, 0.40, 0.55))
-        back = move(rotate(back, "x", -between(rng, 2.0, 15.0)), (0.0, height - 0.5 * thick, -0.5 * depth + 0.03))
+        back = _chair_back(rng, back_kind, width, between(rng, 0.34, 0.62))
+        back = move(rotate(back, "x", -between(rng, 5.0, 10.0)), (0.0, height - 0.5 * thick, -0.5 * depth + 0.03))
         parts.append(Part(label="back", color=wood, pattern=grain, sdf=back))
         if chance(rng, 0.3) and legs_kind != "pedestal":
             parts.append(Part(label="arms", color=leg_color, sdf=_arms(width, depth, height, thick)))
@@ -50,10 +50,11 @@ def chair(rng: Rng) -> Recipe:
 def sofa(rng: Rng) -> Recipe:
     """Base, back, arms, one to three seat cushions, legs; sometimes throw pillows."""
     seats = pick(rng, (1, 2, 2, 3, 3))
-    seat_width, depth = between(rng, 0.5, 0.6) + 0.1 / seats, between(rng, 0.75, 0.92)
-    arm, arm_height = between(rng, 0.12, 0.2), between(rng, 0.5, 0.64)
-    back_height, back_thick = between(rng, 0.72, 0.92), between(rng, 0.16, 0.24)
-    base_low, base_high = between(rng, 0.08, 0.16), 0.3
+    seat_width, depth = between(rng, 0.42, 0.7) + 0.1 / seats, between(rng, 0.8, 0.86)
+    arm, arm_height = between(rng, 0.1, 0.28), between(rng, 0.48, 0.72)
+    back_height, back_thick = between(rng, 0.7, 1.1), between(rng, 0.18, 0.22)
+    base_low = between(rng, 0.06, 0.2)
+    base_high = base_low + between(rng, 0.1, 0.2)
     inner = seats * seat_width
     cloth = tint(rng, FABRICS)
     rounding = between(rng, 0.03, 0.07)
@@ -90,17 +91,20 @@ def _legs(rng: Rng, kind: str, width: float, depth: float, top: float) -> Solid:
     if kind == "splayed":
         out = between(rng, 0.0, 0.07)
         x, z = 0.36 * width, 0.36 * depth
-        leg = round_cone((x, top - 0.012, z), (x + out, 0.015, z + out), between(rng, 0.022, 0.03), 0.016)
+        leg = round_cone((x, top - 0.012, z), (x + out, 0.015, z + out), between(rng, 0.03, 0.045), 0.026)
         return mirror_x(mirror_z(leg))
     if kind == "square":
-        side = between(rng, 0.036, 0.055)
+        side = between(rng, 0.05, 0.085)
         x, z = 0.5 * (width - side) - 0.01, 0.5 * (depth - side) - 0.01
         leg = box((side, top, side), 0.004, (x, 0.5 * top, z))
         return mirror_x(mirror_z(leg))
     if kind == "pedestal":
-        foot = round_cone((0.03, 0.07, 0.0), (0.27, 0.025, 0.0), 0.03, 0.02)
-        return union(capsule((0.0, 0.07, 0.0), (0.0, top, 0.0), 0.03), around_y(foot, pick(rng, (4, 5)), 0.785))
-    x, z, r = 0.5 * width - 0.05, 0.5 * depth - 0.02, 0.02
+        foot = round_cone((0.03, 0.07, 0.0), (0.27, 0.035, 0.0), 0.045, 0.03)
+        return union(
+            capsule((0.0, 0.07, 0.0), (0.0, top, 0.0), between(rng, 0.035, 0.055)),
+            around_y(foot, pick(rng, (4, 5)), 0.785),
+        )
+    x, z, r = 0.5 * width - 0.05, 0.5 * depth - 0.02, 0.03
     bent = [(x, top, z - 0.05), (x, 0.06, z), (x, r, z - 0.05), (x, r, -z + 0.05), (x, 0.06, -z), (x, top, -z + 0.05)]
     return mirror_x(sweep(bent, r))
 
@@ -110,22 +114,22 @@ def _chair_back(rng: Rng, kind: str, width: float, tall: float) -> Solid:
     w = width - 0.04
     if kind == "slab":
         low = between(rng, 0.0, 0.14)
-        panel = box((w, tall - low, 0.042), between(rng, 0.012, 0.02), (0.0, 0.5 * (tall + low), 0.0))
-        return panel if low < 0.05 else union(panel, _posts(0.3 * w, tall - 0.05, 0.018))
-    posts = _posts(0.5 * w - 0.02, tall, 0.021)
+        panel = box((w, tall - low, 0.06), between(rng, 0.015, 0.028), (0.0, 0.5 * (tall + low), 0.0))
+        return panel if low < 0.05 else union(panel, _posts(0.3 * w, tall - 0.05, 0.026))
+    posts = _posts(0.5 * w - 0.02, tall, 0.028)
     rail = box((w - 0.03, 0.07, 0.036), 0.012, (0.0, tall - 0.04, 0.0))
     if kind == "slats":
-        count = pick(rng, (3, 4, 5))
+        count = pick(rng, (2, 3))
         step = (w - 0.04) / (count + 1)
         bars = [
-            box((0.034, tall - 0.04, 0.028), 0.01, (-0.5 * w + 0.02 + step * (i + 1), 0.5 * tall - 0.02, 0.0))
+            box((0.05, tall - 0.04, 0.028), 0.01, (-0.5 * w + 0.02 + step * (i + 1), 0.5 * tall - 0.02, 0.0))
             for i in range(count)
         ]
         return union(posts, rail, *bars)
     if kind == "rungs":
         count = pick(rng, (2, 3))
         bars = [
-            box((w - 0.03, 0.05, 0.03), 0.012, (0.0, tall * (0.3 + 0.7 * i / (count + 1)), 0.0))
+            box((w - 0.03, 0.07, 0.034), 0.012, (0.0, tall * (0.3 + 0.7 * i / (count + 1)), 0.0))
             for i in range(1, count + 1)
         ]
         return union(posts, rail, *bars)
@@ -140,8 +144,8 @@ def _posts(x: float, tall: float, radius: float) -> Solid:
 
 def _arms(width: float, depth: float, height: float, thick: float) -> Solid:
     x, y = 0.5 * width - 0.005, height + 0.2
-    top = box((0.05, 0.035, depth * 0.9), 0.012, (x, y, -0.01))
-    post = capsule((x, height - 0.5 * thick, 0.32 * depth), (x, y, 0.32 * depth), 0.018)
+    top = box((0.065, 0.05, depth * 0.9), 0.012, (x, y, -0.01))
+    post = capsule((x, height - 0.5 * thick, 0.32 * depth), (x, y, 0.32 * depth), 0.028)
     return mirror_x(union(top, post))
 
 

@@ -26,7 +26,7 @@ def tree(rng: Rng) -> Recipe:
     """Trunk and crown; broadleaf trees sometimes bear fruit."""
     kind = pick(rng, ("broadleaf", "broadleaf", "pine", "poplar"))
     bark, leaf = tint(rng, BARKS), tint(rng, LEAVES if kind != "pine" else LEAVES[:5])
-    crown_low = between(rng, 0.28, 0.4) if kind == "broadleaf" else between(rng, 0.16, 0.24)
+    crown_low = between(rng, 0.22, 0.48) if kind == "broadleaf" else between(rng, 0.14, 0.32)
     crown = {"broadleaf": _broadleaf, "pine": _pine, "poplar": _poplar}[kind](rng, crown_low)
     dapple = Pattern(kind="speckle", color=lighter(leaf, 0.18), size=0.1) if chance(rng, 0.6) else None
     ground = cylinder(between(rng, 0.2, 0.28), 0.0, 0.045, 0.02)
@@ -46,7 +46,7 @@ def tree(rng: Rng) -> Recipe:
 
 
 def _trunk(rng: Rng, kind: str, top: float) -> Solid:
-    width = between(rng, 0.035, 0.05)
+    width = between(rng, 0.035, 0.065)
     trunk = round_cone((0.0, width + 0.03, 0.0), (0.0, top + 0.12, 0.0), width + 0.015, width)
     if kind != "broadleaf":
         return trunk
@@ -72,7 +72,7 @@ def _broadleaf(rng: Rng, low: float) -> Solid:
 
 def _pine(rng: Rng, low: float) -> Solid:
     layers = pick(rng, (2, 3, 4))
-    width = between(rng, 0.24, 0.34)
+    width = between(rng, 0.2, 0.4)
     step = (1.0 - low) / (layers + 0.6)
     cones = []
     for i in range(layers):
@@ -83,7 +83,7 @@ def _pine(rng: Rng, low: float) -> Solid:
 
 
 def _poplar(rng: Rng, low: float) -> Solid:
-    width = between(rng, 0.17, 0.26)
+    width = between(rng, 0.15, 0.32)
     side = [(0.0, low), (0.9 * width, low + 0.03), (1.1 * width, low + 0.3), (0.55 * width, 0.86), (0.0, 1.0)]
     return lathe(smooth_outline(side, 2))
 

@@ -30,9 +30,9 @@ COFFEE = hex_color("5a3520")
 def vase(rng: Rng) -> Recipe:
     """An open wall through five radii, sometimes ribbed or twisted, sometimes with two handles."""
     wall = between(rng, 0.036, 0.05)
-    foot, belly = between(rng, 0.13, 0.22), between(rng, 0.24, 0.38)
-    neck, lip = between(rng, 0.09, 0.2), between(rng, 0.13, 0.26)
-    belly_y, neck_y = between(rng, 0.28, 0.5), between(rng, 0.72, 0.85)
+    foot, belly = between(rng, 0.1, 0.26), between(rng, 0.2, 0.42)
+    neck, lip = between(rng, 0.08, 0.24), between(rng, 0.1, 0.32)
+    belly_y, neck_y = between(rng, 0.22, 0.55), between(rng, 0.68, 0.86)
     side = [(foot, 0.0), (0.5 * (foot + belly) + 0.05, 0.5 * belly_y), (belly, belly_y), (neck, neck_y), (lip, 1.0)]
     profile = [(0.0, 0.0), *smooth_outline(side, 2)]
     body = lathe_wall(profile, wall)
@@ -74,9 +74,9 @@ def mug(rng: Rng) -> Recipe:
 def bottle(rng: Rng) -> Recipe:
     """A filled body with neck and cap, and a label around it: wine, soda, round or jar."""
     kind = pick(rng, ("wine", "soda", "round", "jar"))
-    belly = {"wine": 0.15, "soda": 0.16, "round": 0.25, "jar": 0.27}[kind] * between(rng, 0.9, 1.15)
-    neck = {"wine": 0.05, "soda": 0.06, "round": 0.06, "jar": 0.2}[kind] * between(rng, 0.9, 1.15)
-    shoulder = {"wine": 0.58, "soda": 0.55, "round": 0.5, "jar": 0.62}[kind] + between(rng, -0.04, 0.04)
+    belly = {"wine": 0.15, "soda": 0.16, "round": 0.25, "jar": 0.27}[kind] * between(rng, 0.8, 1.25)
+    neck = {"wine": 0.05, "soda": 0.06, "round": 0.06, "jar": 0.2}[kind] * between(rng, 0.8, 1.3)
+    shoulder = {"wine": 0.58, "soda": 0.55, "round": 0.5, "jar": 0.62}[kind] + between(rng, -0.1, 0.06)
     neck_y = 0.78 if kind != "jar" else 0.72
     if kind == "round":
         side = [(0.5 * belly, 0.0), (belly, 0.12), (belly, shoulder - 0.08), (neck, shoulder + 0.08), (neck, 0.9)]
