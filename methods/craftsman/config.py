@@ -150,6 +150,8 @@ class DiffusionConfig:
     others keep the frame of their cameras, which tells the object's size."""
     view_fill: float = 0.75
     """Longest side of a refitted object as a share of the picture's."""
+    recolor_views: float = 0.0
+    """Change the colours of training views: channels change places and are scaled by up to this share. 0: never."""
     validation_steps: int = 20
     """Denoising steps of the samples drawn in validation."""
     validation_guidance: float = 1.0

@@ -36,11 +36,15 @@ SPLITS = ("train", "val", "test")
 
 
 class LatentDataset(Dataset[dict[str, Any]]):
-    """Reads the shards of one split; an item is a dict of tensors as `LatentsData` describes."""
+    """Reads the shards of one split; an item is a dict of tensors as `LatentsData` describes.
 
-    def __init__(self, folder: Path) -> None:
+    Without `queries` the points and their occupancy are left out: training does not look at them.
+    """
+
+    def __init__(self, folder: Path, queries: bool = True) -> None:
         self.index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         self.shards = [folder / name for name in self.index["shards"]]
+        self.names = ("mean", "log_variance", "views", "world_from_camera", *(("points", "occupancy") if queries else ()))
         self._open: dict[int, Any] = {}
 
     def __len__(self) -> int:
@@ -52,7 +56,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
         shard, row = divmod(index, SHARD)
         if shard not in self._open:
             self._open[shard] = safe_open(self.shards[shard], framework="pt")
-        tensors = {name: self._open[shard].get_slice(name)[row] for name in self._open[shard].keys()}  # noqa: SIM118
+        tensors = {name: self._open[shard].get_slice(name)[row] for name in self.names}
         item: dict[str, Any] = {name: value.float() for name, value in tensors.items() if name != "views"}
         item["views"] = tensors["views"].float() / 255.0
         return item | {"index": index, "id": self.index["ids"][index]}
@@ -102,8 +106,8 @@ class LatentsData(pl.LightningDataModule):
         return self._folder
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """Shuffled batches; their order is a function of seed and step."""
-        dataset = LatentDataset(self.folder / "train")
+        """Shuffled batches without query points; their order is a function of seed and step."""
+        dataset = LatentDataset(self.folder / "train", queries=False)
         sampler = StepBatchSampler.for_trainer(len(dataset), self.config.batch_size, self.config.seed, self.trainer)
         return DataLoader(dataset, batch_sampler=sampler, num_workers=self.config.workers)
 

@@ -20,7 +20,7 @@ from methods.craftsman.config import AutoencoderConfig, DiffusionConfig
 from methods.craftsman.losses import occupancy_scores, reconstruction_loss
 from methods.craftsman.nets.denoiser import LatentSetDenoiser
 from methods.craftsman.nets.shape_vae import ShapeVAE
-from methods.craftsman.view_sets import refitted
+from methods.craftsman.view_sets import recolored, refitted
 
 Batch = Mapping[str, Any]
 
@@ -194,7 +194,7 @@ class DiffusionSystem(System):
         )
 
     def _training_views(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """All views, or the front one and a random number of the others, some refitted; small numbers are frequent."""
+        """All views, or the front one and a random number of the others, some refitted or recoloured; small numbers are frequent."""
         views, cameras = batch["views"], batch["world_from_camera"]
         if not self.config.random_views:
             return views, cameras
@@ -204,6 +204,8 @@ class DiffusionSystem(System):
         views, cameras = views[:, chosen], cameras[:, chosen]
         refit = torch.rand(len(views), device=views.device) < self.config.refit_views
         views = torch.where(refit.view(-1, 1, 1, 1, 1), refitted(views, self.config.view_fill), views)
+        if self.config.recolor_views:
+            views = recolored(views, self.config.recolor_views)
         return views, cameras
 
     def _dropped(self, condition: Tensor) -> Tensor:

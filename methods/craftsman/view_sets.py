@@ -1,4 +1,4 @@
-"""Sets of views as tensors: how large the object appears in them.
+"""Sets of views as tensors: how large the object appears in them, and in which colours.
 
 B batch, K views, S side of a view.
 """
@@ -28,6 +28,18 @@ def refitted(views: Float[Tensor, "B K 4 S S"], fill: float) -> Float[Tensor, "B
     moved = grid_sample(premultiplied, grid, align_corners=False)
     alpha = moved[:, 3:]
     return torch.cat([moved[:, :3] / alpha.clamp(min=1e-6), alpha], dim=1).reshape(views.shape)
+
+
+def recolored(views: Float[Tensor, "B K 4 S S"], strength: float) -> Float[Tensor, "B K 4 S S"]:
+    """Change the colours of RGBA views, of all views of an item alike: the shape must not be guessed from its paint.
+
+    Channels change places, and each is scaled by a factor drawn from 1 - strength to 1 + strength (at most to 1.0).
+    """
+    batch, device = len(views), views.device
+    order = torch.rand(batch, 3, device=device).argsort(dim=1)
+    colours = views[:, :, :3].gather(2, order[:, None, :, None, None].expand(-1, views.shape[1], -1, *views.shape[3:]))
+    gain = 1.0 + strength * (2.0 * torch.rand(batch, 1, 3, 1, 1, device=device) - 1.0)
+    return torch.cat([(colours * gain).clamp(max=1.0), views[:, :, 3:]], dim=2)
 
 
 def _extent(views: Tensor, dim: int) -> Float[Tensor, " B"]:

@@ -1,10 +1,10 @@
-"""Refitting changes the apparent size and nothing else."""
+"""Refitting changes the apparent size and nothing else, recolouring the colours and nothing else."""
 
 from __future__ import annotations
 
 import torch
 
-from methods.craftsman.view_sets import refitted
+from methods.craftsman.view_sets import recolored, refitted
 
 
 def boxes(*sides: int, size: int = 64) -> torch.Tensor:
@@ -35,3 +35,14 @@ def test_the_largest_view_decides_for_all() -> None:
 def test_a_fitting_or_empty_view_stays() -> None:
     torch.testing.assert_close(refitted(boxes(48), 0.75), boxes(48), atol=1e-5, rtol=0)
     assert refitted(torch.zeros(2, 3, 4, 16, 16), 0.75).abs().sum() == 0
+
+
+def test_recolouring_permutes_and_scales_the_channels_of_an_item_alike() -> None:
+    torch.manual_seed(3)
+    views = boxes(16, 32).expand(8, -1, -1, -1, -1)
+    result = recolored(views, 0.2)
+    assert torch.equal(result[:, :, 3], views[:, :, 3])
+    assert torch.equal(result[:, 0, :3, 32, 32], result[:, 1, :3, 32, 32])
+    colours, before = result[:, 0, :3, 32, 32].sort(dim=1).values, torch.tensor([0.2, 0.5, 0.9])
+    assert ((colours - before).abs() <= 0.2 * before + 1e-6).all() and result.max() <= 1.0
+    assert len(result[:, 0, :3, 32, 32].unique(dim=0)) == 8
