@@ -1,0 +1,176 @@
+"""Our numbers against those of a fixture, within its tolerance."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from tests.parity.fixture import Fixture, FixtureError
+
+_STATISTICS = {"shape", "mean", "std", "absmax", "l2"}
+_SLICED = re.compile(r"^(?P<name>[^\[]+)(?P<slices>(?:\[[\d:, -]*\])+)$")
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """A difference passes up to atol + rtol * |expected|."""
+
+    atol: float = 0.0
+    rtol: float = 0.0
+
+    def __str__(self) -> str:
+        parts = [f"{name} {value:g}" for name, value in (("atol", self.atol), ("rtol", self.rtol)) if value]
+        return ", ".join(parts) or "exact"
+
+
+@dataclass(frozen=True)
+class Row:
+    """The comparison of one output."""
+
+    output: str
+    difference: float
+    """Largest absolute difference; infinite where nothing could be compared."""
+    tolerance: Tolerance
+    passed: bool
+    reason: str = ""
+    """Why it failed, where the difference does not say it."""
+
+
+def compare(fixture: Fixture, given: Mapping[str, Any]) -> list[Row]:
+    """One row for each tensor of the fixture and for each entry of its statistics.
+
+    An output that is missing from `given` fails, and so does a fixture that holds nothing to compare (FixtureError).
+    """
+    given = {name: _array(value) for name, value in given.items()}
+    rows = [_tensor_row(fixture, name, value, given) for name, value in fixture.expected.items() if _is_output(name)]
+    rows += [row for name, value in recorded(fixture) for row in _recorded_rows(fixture, name, value, given)]
+    if not rows:
+        raise FixtureError("holds no numbers to compare with")
+    return rows
+
+
+def recorded(fixture: Fixture) -> Iterator[tuple[str, Any]]:
+    """(output, value) of what the JSON itself records under `outputs.stats...`: statistics, numbers, lists."""
+    outputs = fixture.facts.get("outputs")
+    for key, value in (outputs if isinstance(outputs, dict) else {}).items():
+        if key.startswith("stats") and isinstance(value, dict):
+            yield from [(key, value)] if value.keys() <= _STATISTICS else value.items()
+
+
+def tolerance_of(fixture: Fixture, output: str, dtype: np.dtype) -> Tolerance:
+    """What may differ: the entry for the output, else for its dtype or kind, else the general one.
+
+    Integers and truth values are exact unless an entry names the output, the dtype, or the kind (`integer`). Kinds are
+    `float`, `integer`; `all` and `others` are general. FixtureError if floats have no tolerance.
+    """
+    stated = fixture.facts.get("tolerance") or {}
+    exact_kind = dtype.kind in "biu"
+    kinds = (dtype.name, "integer" if exact_kind else "float")
+    general = () if exact_kind else ("all", "others")
+    for key in (output, _base_name(output), *kinds, *general):
+        if key in stated:
+            tolerance = _read_tolerance(stated[key])
+            if tolerance is not None:
+                return tolerance
+    if exact_kind or stated.get("exact") is True:
+        return Tolerance()
+    if not stated.keys() & {"atol", "rtol"}:
+        raise FixtureError(f"states no tolerance for {output}")
+    return Tolerance(float(stated.get("atol", 0)), float(stated.get("rtol", 0)))
+
+
+def _read_tolerance(entry: Any) -> Tolerance | None:
+    """A tolerance given as a number, as {"atol", "rtol"}, as "exact" or as "atol 1e-5, rtol 1e-4"; None: words."""
+    if isinstance(entry, dict):
+        return Tolerance(float(entry.get("atol", 0)), float(entry.get("rtol", 0)))
+    if isinstance(entry, int | float):
+        return Tolerance(float(entry))
+    if entry in ("exact", "equal"):
+        return Tolerance()
+    named = dict(re.findall(r"\b(atol|rtol) ([\d.]+(?:e-?\d+)?)", str(entry)))
+    return Tolerance(**{name: float(value) for name, value in named.items()}) if named else None
+
+
+def _base_name(output: str) -> str:
+    match = _SLICED.match(output)
+    return match["name"] if match else output
+
+
+def _is_output(name: str) -> bool:
+    """Whether a stored tensor is an output; `input.*` is what the original drew at random."""
+    return not name.startswith("input.")
+
+
+def _array(value: Any) -> np.ndarray:
+    return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+
+
+def _tensor_row(fixture: Fixture, name: str, expected: np.ndarray, given: Mapping[str, np.ndarray]) -> Row:
+    tolerance = tolerance_of(fixture, name, expected.dtype)
+    value = given[name] if name in given else _sliced(name, given)
+    return _row(name, value, expected, tolerance)
+
+
+def _sliced(name: str, given: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """The part of a given tensor that a name such as `latents[0][:, ::8]` means."""
+    match = _SLICED.match(name)
+    if not match or match["name"] not in given:
+        return None
+    value = given[match["name"]]
+    for index in re.findall(r"\[([^\]]*)\]", match["slices"]):
+        value = value[tuple(_index(part) for part in index.split(","))]
+    return value
+
+
+def _index(text: str) -> int | slice:
+    parts = [int(part) if part.strip() else None for part in text.split(":")]
+    return slice(*parts) if len(parts) > 1 else int(ast.literal_eval(text.strip()))
+
+
+def _recorded_rows(fixture: Fixture, name: str, expected: Any, given: Mapping[str, np.ndarray]) -> Iterator[Row]:
+    value = given.get(name)
+    if not (isinstance(expected, dict) and expected.keys() <= _STATISTICS):
+        wanted = np.asarray(expected)
+        yield _row(name, value, wanted, tolerance_of(fixture, name, wanted.dtype))
+        return
+    tolerance = tolerance_of(fixture, name, np.dtype(np.float32))
+    for statistic, number in expected.items():
+        found = None if value is None else _statistic(value, statistic)
+        yield _row(f"{name} {statistic}", found, np.asarray(number), Tolerance() if statistic == "shape" else tolerance)
+
+
+def _statistic(value: np.ndarray, name: str) -> np.ndarray:
+    """Mean, standard deviation (with n - 1), largest magnitude or Euclidean norm, in double precision; or the shape."""
+    if name == "shape":
+        return np.asarray(value.shape)
+    numbers = value.astype(np.float64).ravel()
+    if name == "mean":
+        return numbers.mean()
+    if name == "std":
+        return numbers.std(ddof=1)
+    return np.asarray(np.abs(numbers).max() if name == "absmax" else np.linalg.norm(numbers))
+
+
+def _row(name: str, value: np.ndarray | None, expected: np.ndarray, tolerance: Tolerance) -> Row:
+    if value is None:
+        return Row(name, np.inf, tolerance, False, "the runner gives no such output")
+    if value.shape != expected.shape:
+        return Row(name, np.inf, tolerance, False, f"shape {value.shape}, expected {expected.shape}")
+    if value.dtype.kind not in "biuf" or expected.dtype.kind not in "biuf":
+        same = bool(np.array_equal(value, expected))
+        return Row(name, 0.0 if same else np.inf, Tolerance(), same)
+    kind = np.float64 if "f" in (value.dtype.kind, expected.dtype.kind) else np.int64
+    found, wanted = value.astype(kind), expected.astype(kind)
+    equal = (found == wanted) | (np.isnan(found) & np.isnan(wanted))
+    with np.errstate(invalid="ignore"):
+        difference = np.where(equal, 0.0, np.abs(found - wanted))
+        allowed = tolerance.atol + tolerance.rtol * np.abs(wanted)
+        passed = bool(np.all(equal | (difference <= allowed)))
+    largest = float(np.nan_to_num(difference, nan=np.inf).max(initial=0.0))
+    return Row(name, largest, tolerance, passed)

@@ -1,0 +1,51 @@
+"""Runners: each runs our code on any fixture of its family and returns `{output name: tensor or array}`.
+
+A runner is `def name(fixture: Fixture) -> dict[str, Tensor | np.ndarray]`. Sizes, options, salts, inputs and tolerances
+come from the fixture alone, so it serves fixtures that it has never seen; its docstring says what it reads. It returns
+whole tensors: of an output called `latents[:, ::8, ::8]` it returns `latents`, and the comparison takes the slice. A
+block `outputs.stats` that describes one tensor stands for the output `stats`; its entries with names of their own stand
+for outputs of these names. A runner that raises has failed, with that reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from tests.parity.fixture import Fixture
+
+Runner = Callable[[Fixture], dict[str, Any]]
+
+_CRAFTSMAN = "tests.parity.runners.craftsman"
+
+RUNNERS: dict[tuple[str, str], str] = {
+    ("craftsman", "fourier_embedder"): f"{_CRAFTSMAN}.shapes:fourier_embedder",
+    ("craftsman", "v1_vae_learned_query"): f"{_CRAFTSMAN}.shapes:autoencoder",
+    ("craftsman", "v1_vae_fps"): f"{_CRAFTSMAN}.shapes:autoencoder",
+    ("craftsman", "v1_vae_aligned"): f"{_CRAFTSMAN}.shapes:autoencoder",
+    ("craftsman", "v1_vae_losses"): f"{_CRAFTSMAN}.shapes:autoencoder_losses",
+    ("craftsman", "v1_denoiser"): f"{_CRAFTSMAN}.denoising:denoiser",
+    ("craftsman", "v1_sampler"): f"{_CRAFTSMAN}.denoising:sampler",
+    ("craftsman", "schedulers"): f"{_CRAFTSMAN}.denoising:schedulers",
+    ("craftsman", "diffusion_loss"): f"{_CRAFTSMAN}.training:diffusion_losses",
+    ("craftsman", "lr_schedules"): f"{_CRAFTSMAN}.training:learning_rates",
+    ("craftsman", "mesh_extraction"): f"{_CRAFTSMAN}.extraction:mesh_extraction",
+    ("craftsman", "v1_dataset"): f"{_CRAFTSMAN}.items:first_generation",
+    ("craftsman", "v15_dataset"): f"{_CRAFTSMAN}.items:second_generation",
+    ("craftsman", "v1_clip_modln"): f"{_CRAFTSMAN}.conditions:clip_modln",
+    ("craftsman", "clip_preprocess"): f"{_CRAFTSMAN}.conditions:clip_preprocess",
+    ("craftsman", "v1_cameras"): f"{_CRAFTSMAN}.conditions:cameras",
+    ("craftsman", "v1_frontend_images"): f"{_CRAFTSMAN}.pictures:frontend_images",
+    ("craftsman", "v1_pipeline"): f"{_CRAFTSMAN}.pictures:pipeline",
+}
+"""(method, family) -> "module:function"; names only, so that one broken runner does not stop the others."""
+
+
+def find_runner(method: str, family: str) -> Runner | None:
+    """The runner of a family of fixtures, or None if there is none."""
+    place = RUNNERS.get((method, family))
+    if place is None:
+        return None
+    module, function = place.split(":")
+    return getattr(import_module(module), function)
