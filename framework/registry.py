@@ -62,6 +62,9 @@ class MethodSpec:
     licence: str = ""
     """Licence of its code and weights."""
 
+    official: str | None = None
+    """Reader and writer of its authors' checkpoints: an `OfficialFormat`, as `package.module:Name`."""
+
 
 class RegistryError(LookupError):
     """A registered part can't be had."""

@@ -18,7 +18,8 @@ from framework.pipeline.inputs import VIEWS, view_artifact
 from framework.pipeline.pipeline import Pipeline
 from framework.pipeline.plan import PlannedStage, check_chain, plan_stages
 from framework.pipeline.stage import Context
-from framework.weights.folder import WeightsError, read_description
+from framework.weights.folder import WeightsError
+from framework.weights.opening import check_weights
 from framework.weights.resolve import resolve
 
 GIVEN: Mapping[str, type] = {view_artifact("input", view): Image for view in VIEWS}
@@ -33,21 +34,35 @@ def plan_method(method: MethodConfig) -> tuple[PlannedStage, ...]:
 
 
 def resolve_weights(method: MethodConfig, overrides: Mapping[str, str]) -> dict[str, Path]:
-    """Return system -> weights folder, `overrides` before those of the method.
+    """Return system -> where its weights lie (as `open_weights` takes it), `overrides` before those of the method.
 
-    Raises ConfigError for a system that the method does not use, WeightsError when weights can't be found or are of
-    another system.
+    Raises ConfigError for a system that the method does not use, WeightsError when weights can't be found (with the
+    method's word on how to get its own) or are of another system.
     """
     for system in overrides:
         if system not in method.weights:
             hint = registry.suggestion(system, method.weights)
             raise ConfigError(f"weights.{system}", f"method '{method.name}' uses no weights of this name. {hint}")
-    folders = {system: resolve(source) for system, source in {**method.weights, **overrides}.items()}
-    for system, folder in folders.items():
-        found, expected = read_description(folder)["system"], f"{method.name}/{system}"
-        if found != expected:
-            raise WeightsError(f"weights.{system}: {folder} holds weights of '{found}', expected '{expected}'")
-    return folders
+    found = {system: _find(method, system, overrides.get(system)) for system in method.weights}
+    for system, path in found.items():
+        try:
+            check_weights(path, f"{method.name}/{system}")
+        except WeightsError as error:
+            raise WeightsError(f"weights.{system}: {error}") from error
+    return found
+
+
+def _find(method: MethodConfig, system: str, given: str | None) -> Path:
+    """Where the weights lie that are given, else the method's own, which may have to be fetched first."""
+    if given is not None:
+        return resolve(given)
+    try:
+        return resolve(method.weights[system])
+    except WeightsError as error:
+        if not method.obtain:
+            raise
+        own = method.weights[system]
+        raise WeightsError(f"the weights of method '{method.name}' are not here ({own}). {method.obtain}") from error
 
 
 def build_pipeline(

@@ -17,7 +17,10 @@ class MethodConfig:
     """Stages in the order in which they run, each with its `type` and options."""
 
     weights: dict[str, str] = field(default_factory=dict)
-    """System -> its weights: a run id, a folder (beside the package too), or a hub id."""
+    """System -> its weights: a run id, a folder (beside the package too), a hub id, or an official checkpoint."""
+
+    obtain: str = ""
+    """How to get the weights where they are not part of this package; said when they are missing."""
 
 
 @dataclass(kw_only=True)

@@ -17,7 +17,8 @@ from torch import Tensor
 from framework import registry
 from framework.config.build import from_dict, to_dict
 from framework.systems.optimizers import build_optimizer, build_schedule
-from framework.weights.folder import WeightsError, check_tensors, load_weights, save_weights
+from framework.weights.folder import WeightsError, check_tensors, save_weights
+from framework.weights.opening import open_weights
 from framework.weights.resolve import resolve
 
 
@@ -94,11 +95,11 @@ class System(pl.LightningModule):
     def load(cls, source: str | Path, device: str | torch.device = "cpu") -> Self:
         """Build a system from saved weights, in eval mode on `device`.
 
-        `source` is a run id, a folder or a hub id. Called on `System` itself, the class comes from the registry;
-        called on a concrete system, weights of another one raise WeightsError.
+        `source` is a run id, a folder, a hub id or an official checkpoint. Called on `System` itself, the class comes
+        from the registry; called on a concrete system, weights of another one raise WeightsError.
         """
         folder = resolve(source)
-        saved = load_weights(folder)
+        saved = open_weights(folder, None if cls is System else cls.registry_name)
         system_class = cls._class_of(saved.name, folder)
         config: Any = from_dict(system_class.Config, saved.config, f"{folder / 'config.json'}: config")
         system = system_class(config)

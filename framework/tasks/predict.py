@@ -30,7 +30,7 @@ from framework.tasks.config import PredictOptions
 from framework.tasks.predict_report import Reporter
 from framework.trainers.manifest import describe_run, end_leg, timestamp, update_manifest
 from framework.trainers.run_folder import RunFolder, RunFolderError
-from framework.weights.folder import tensor_hash
+from framework.weights.opening import fingerprint
 from framework.weights.runs import OUTPUTS
 
 EXIT_FAILED = 1
@@ -140,7 +140,7 @@ def prepare(options: PredictOptions) -> Job:
     pipeline = build_pipeline(
         stages, weights, device=choose_device(options.device), seed=options.seed, renderer=options.renderer
     )
-    hashes = {system: tensor_hash(folder) for system, folder in weights.items()}
+    hashes = {system: fingerprint(path) for system, path in weights.items()}
     return Job(
         pipeline=pipeline,
         selected=selected,
@@ -209,7 +209,8 @@ def _method(options: PredictOptions) -> MethodConfig:
 
 def _settings(method: MethodConfig, options: PredictOptions, hashes: dict[str, str]) -> str:
     settings: dict[str, Any] = {"method": to_dict(method), "renderer": to_dict(options.renderer), "weights": hashes}
-    settings["method"].pop("weights")  # where weights lie does not matter, only what they are
+    for name in ("weights", "obtain"):  # where weights lie does not matter, only what they are
+        settings["method"].pop(name)
     return json.dumps(settings, sort_keys=True)
 
 

@@ -11,7 +11,7 @@ from framework.tasks.train_leg import Leg
 from framework.trainers.manifest import read_manifest
 from framework.trainers.run_folder import RunFolder
 from framework.trainers.trainer import build_trainer
-from framework.weights.folder import load_weights
+from framework.weights.opening import open_weights
 from framework.weights.resolve import resolve
 
 
@@ -40,7 +40,8 @@ def build_parts(options: TrainOptions) -> tuple[System, pl.LightningDataModule]:
     pl.seed_everything(options.seed, verbose=False)
     system: System = registry.load_class("system", options.system.type)(options.system.config)
     if options.start_weights and not options.run:
-        system.load_own_state(load_weights(resolve(options.start_weights)).tensors, where=options.start_weights)
+        start = open_weights(resolve(options.start_weights), options.system.type)
+        system.load_own_state(start.tensors, where=options.start_weights)
     return system, registry.load_class("data", options.data.type)(options.data.config)
 
 

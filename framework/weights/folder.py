@@ -68,8 +68,11 @@ def save_weights(
     return folder
 
 
-def load_weights(folder: Path) -> SavedWeights:
-    """Read a weights folder; WeightsError says which file is missing or damaged."""
+def load_weights(folder: Path, *, stored_types: bool = False) -> SavedWeights:
+    """Read a weights folder; WeightsError says which file is missing or damaged.
+
+    `stored_types` leaves half precision as it is instead of making float32 of it.
+    """
     description = read_description(folder)
     path = folder / TENSOR_FILE
     if not path.is_file():
@@ -78,7 +81,8 @@ def load_weights(folder: Path) -> SavedWeights:
         stored = safetensors.torch.load_file(path)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} can't be read ({error}). Export or download it again") from error
-    tensors = {key: value.float() if value.dtype == torch.float16 else value for key, value in stored.items()}
+    widened = () if stored_types else [key for key, value in stored.items() if value.dtype == torch.float16]
+    tensors = stored | {key: stored[key].float() for key in widened}
     return SavedWeights(description["system"], description["config"], tensors, description.get("facts", {}))
 
 

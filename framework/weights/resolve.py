@@ -1,10 +1,12 @@
-"""From what a user gives for weights (a run id, a folder, a hub id) to a local folder."""
+"""From what a user gives for weights (a run id, a folder, a hub id, official files) to where they lie here."""
 
 import re
 from pathlib import Path
 
 from framework.config.places import shipped
+from framework.weights.checkpoint_file import SUFFIXES
 from framework.weights.folder import CONFIG_FILE, HOW_TO_EXPORT, WeightsError
+from framework.weights.opening import official_file
 from framework.weights.runs import RunNotFound, find_run
 
 RUN_WEIGHTS = "weights"
@@ -12,10 +14,12 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
 
 
 def resolve(source: str | Path) -> Path:
-    """Return the weights folder of `source`: a folder, a run folder, a run id, or a hub id `owner/name[@revision]`.
+    """Return where the weights of `source` lie, as `open_weights` takes it.
 
-    Relative folders are looked up in the working directory, then beside the installed package (so that `ckpts/...`
-    is found from anywhere). Raises WeightsError that says what was tried.
+    `source` is a weights folder, a run folder, a run id, a hub id `owner/name[@revision]`, or an official checkpoint
+    (its file or folder), which is returned as it is. Relative paths are looked up in the working directory, then
+    beside the installed package (so that `ckpts/...` is found from anywhere). Raises WeightsError that says what was
+    tried.
     """
     text = str(source).strip()
     if not text:
@@ -34,7 +38,7 @@ def resolve(source: str | Path) -> Path:
 
 
 def _weights_in(folder: Path) -> Path:
-    """The folder itself, or the `weights` folder of a run; anything else is an error that names the way out."""
+    """The folder itself, the `weights` folder of a run, or official files; else an error that names the way out."""
     if (folder / CONFIG_FILE).is_file():
         return folder
     if (folder / RUN_WEIGHTS / CONFIG_FILE).is_file():
@@ -45,8 +49,21 @@ def _weights_in(folder: Path) -> Path:
             f"Write it now: python launch.py export run={folder.name} format=weights output={folder / RUN_WEIGHTS}"
         )
     if folder.is_file():
-        raise WeightsError(f"weights '{folder}' is a file, expected a folder with {CONFIG_FILE} and model.safetensors")
+        return _official_file(folder)
+    if official_file(folder) is not None:
+        return folder
     raise WeightsError(f"{folder} has no {CONFIG_FILE}, so it is no weights folder. {HOW_TO_EXPORT}")
+
+
+def _official_file(path: Path) -> Path:
+    """A tensor file that can be of the method's authors; one of ours is given by its folder or run."""
+    if path.suffix not in SUFFIXES:
+        raise WeightsError(f"weights '{path}' is a file, expected a weights folder or one of {', '.join(SUFFIXES)}")
+    if (path.parent / CONFIG_FILE).is_file():
+        return path.parent
+    if path.parent.name == "checkpoints" and (path.parent.parent / "config.yaml").is_file():
+        raise WeightsError(f"weights '{path}' is a checkpoint of a run. Give the run: {path.parent.parent}")
+    return path
 
 
 def _download(hub_id: str) -> Path:

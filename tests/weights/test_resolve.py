@@ -30,6 +30,18 @@ def test_a_weights_folder_is_itself(workplace: Path) -> None:
     assert resolve(folder) == folder
 
 
+def test_the_tensor_file_of_a_weights_folder_stands_for_the_folder(workplace: Path) -> None:
+    folder = save_weights(workplace / "mine", "m/s", {}, {"a": torch.zeros(1)})
+    assert resolve("mine/model.safetensors").samefile(folder)
+
+
+def test_official_files_are_left_to_their_adapter(workplace: Path) -> None:
+    (workplace / "official").mkdir()
+    (workplace / "official" / "model.ckpt").write_text("")
+    assert resolve("official") == Path("official")
+    assert resolve("official/model.ckpt") == Path("official/model.ckpt")
+
+
 def test_a_run_is_found_by_id_and_by_path(workplace: Path) -> None:
     run = make_run(workplace / "outputs" / "m" / "20250101-ab")
     assert resolve("20250101-ab").samefile(run / "weights")
@@ -54,13 +66,19 @@ def test_the_nearest_run_is_offered(workplace: Path) -> None:
         ("", "no weights are given"),
         ("ckpts/none", "no such folder"),
         ("/nowhere/at/all", "no such folder"),
-        ("file.ckpt", "is a file"),
+        ("file.txt", "is a file"),
+        ("two", r"a\.ckpt, b\.safetensors: give one"),
+        ("run/checkpoints/last.ckpt", "checkpoint of a run. Give the run: run"),
         ("empty", "has no config.json"),
     ],
 )
 def test_what_leads_nowhere(workplace: Path, source: str, message: str) -> None:
-    (workplace / "file.ckpt").write_text("")
-    (workplace / "empty").mkdir()
+    (workplace / "file.txt").write_text("")
+    for folder in ("empty", "two"):
+        (workplace / folder).mkdir()
+    for name in ("a.ckpt", "b.safetensors"):
+        (workplace / "two" / name).write_text("")
+    (make_run(workplace / "run", weights=False) / "checkpoints" / "last.ckpt").write_text("")
     with pytest.raises(WeightsError, match=message):
         resolve(source)
 

@@ -1,0 +1,125 @@
+"""Opening what `resolve` found: a weights folder of ours, or a published checkpoint through its method's adapter."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from framework import registry
+from framework.weights.checkpoint_file import SUFFIXES, read_tensor_file
+from framework.weights.folder import (
+    CONFIG_FILE,
+    TENSOR_FILE,
+    SavedWeights,
+    WeightsError,
+    load_weights,
+    read_description,
+)
+from framework.weights.official import OfficialFiles, OfficialFormat
+
+OFFICIAL_CONFIG = "config.yaml"
+OFFICIAL_TENSORS = "model.ckpt"
+
+
+def open_weights(path: Path, system: str | None = None, *, stored_types: bool = False) -> SavedWeights:
+    """Return the weights at `path`: a weights folder, or an official checkpoint (file, or folder that holds one).
+
+    `system` (registry name) says which of an official checkpoint's systems is wanted; it may be left out where there
+    is only one. `stored_types` leaves tensors in the types in which they are stored; else half precision becomes
+    float32. Raises WeightsError for what can't be read, does not fit, or holds values that are not numbers.
+    """
+    if (path / CONFIG_FILE).is_file():
+        return load_weights(path, stored_types=stored_types)
+    files = read_official(path)
+    adapter = format_of(files)
+    held = adapter.systems(files.tensors)
+    if system is None and len(held) == 1:
+        system = held[0]
+    if system is None:
+        raise WeightsError(
+            f"{path} holds {' and '.join(held)}: import it, and give one of the folders that this writes: "
+            f"python launch.py export weights={path} output=<folder>"
+        )
+    if system not in held:
+        raise WeightsError(f"{path} holds {' and '.join(held)}, expected '{system}'")
+    saved = adapter.read(files, system)
+    _refuse_broken_numbers(saved.tensors, str(path))
+    return saved
+
+
+def check_weights(path: Path, system: str) -> None:
+    """Raise WeightsError unless `path` holds weights of `system`. An official checkpoint is checked in whole."""
+    if not (path / CONFIG_FILE).is_file():
+        open_weights(path, system)
+    elif (found := read_description(path)["system"]) != system:
+        raise WeightsError(f"{path} holds weights of '{found}', expected '{system}'")
+
+
+def read_official(path: Path) -> OfficialFiles:
+    """Return the content of an official checkpoint: a tensor file, or a folder with one and perhaps `config.yaml`."""
+    file = path if path.is_file() else official_file(path)
+    if file is None:
+        raise WeightsError(f"{path} holds neither {CONFIG_FILE} nor a checkpoint ({', '.join(SUFFIXES)})")
+    tensors, facts = read_tensor_file(file)
+    config = file.parent / OFFICIAL_CONFIG
+    text = None
+    if config.is_file():
+        try:
+            text = config.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise WeightsError(f"{config} can't be read ({error}). Download it again") from error
+    return OfficialFiles(tensors, text, str(path), facts)
+
+
+def official_file(folder: Path) -> Path | None:
+    """Return the tensor file of an official folder: `model.ckpt`, or the only one there is; None without any.
+
+    Raises WeightsError where several lie side by side.
+    """
+    if (folder / OFFICIAL_TENSORS).is_file():
+        return folder / OFFICIAL_TENSORS
+    found = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES) if folder.is_dir() else []
+    if len(found) > 1:
+        raise WeightsError(f"{folder} holds {', '.join(path.name for path in found[:4])}: give one of these files")
+    return found[0] if found else None
+
+
+def format_of(files: OfficialFiles) -> OfficialFormat:
+    """Return the adapter of the method whose checkpoint this is, told by its keys; WeightsError when none knows it."""
+    formats = official_formats()
+    for adapter in formats.values():
+        if adapter.systems(files.tensors):
+            return adapter
+    keys = ", ".join(list(files.tensors)[:4])
+    raise WeightsError(
+        f"{files.where} is no published checkpoint of {', '.join(formats) or 'any method'}: its {len(files.tensors)} "
+        f"keys ({keys}, ...) are none of theirs. Is it the right file? Our own weights are given as their folder"
+    )
+
+
+def official_formats() -> dict[str, OfficialFormat]:
+    """Return the adapters of all methods that have official checkpoints, by method."""
+    return {name: registry.import_object(spec.official) for name, spec in registry.methods().items() if spec.official}
+
+
+def fingerprint(path: Path) -> str:
+    """Return the SHA-256 of the tensors' file at `path` (as `open_weights` takes it), as written into manifests."""
+    file = path / TENSOR_FILE if (path / CONFIG_FILE).is_file() else path if path.is_file() else official_file(path)
+    if file is None:
+        raise WeightsError(f"{path} holds no weights")
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _refuse_broken_numbers(tensors: Mapping[str, Tensor], where: str) -> None:
+    broken = [key for key, value in tensors.items() if value.is_floating_point() and not torch.isfinite(value).all()]
+    if broken:
+        more = f" and {len(broken) - 4} more" if len(broken) > 4 else ""
+        raise WeightsError(
+            f"{where}: {', '.join(broken[:4])}{more} hold values that are not finite (nan or inf), so nothing can be "
+            "made with these weights. Download them again, or take an earlier checkpoint"
+        )
