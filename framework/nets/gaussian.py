@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -31,3 +32,8 @@ class DiagonalGaussian:
         """Divergence from N(0, 1) per item, *averaged* over latents and channels (not summed)."""
         terms = self.mean.square() + self.log_variance.exp() - 1.0 - self.log_variance
         return 0.5 * terms.flatten(1).mean(dim=1)
+
+    def nll(self, values: Float[Tensor, "B L C"]) -> Float[Tensor, " B"]:
+        """Negative log density of `values` per item, *summed* over latents and channels."""
+        squared = (values - self.mean).square() / self.log_variance.exp()
+        return 0.5 * (math.log(2.0 * math.pi) + self.log_variance + squared).flatten(1).sum(dim=1)

@@ -43,12 +43,13 @@ class Row:
 
 
 def compare(fixture: Fixture, given: Mapping[str, Any]) -> list[Row]:
-    """One row for each tensor of the fixture and for each entry of its statistics.
+    """One row for each tensor of the fixture that is no input, and for each entry of its statistics.
 
     An output that is missing from `given` fails, and so does a fixture that holds nothing to compare (FixtureError).
     """
     given = {name: _array(value) for name, value in given.items()}
-    rows = [_tensor_row(fixture, name, value, given) for name, value in fixture.expected.items() if _is_output(name)]
+    outputs = {name: value for name, value in fixture.expected.items() if name in given or not _is_input(fixture, name)}
+    rows = [_tensor_row(fixture, name, value, given) for name, value in outputs.items()]
     rows += [row for name, value in recorded(fixture) for row in _recorded_rows(fixture, name, value, given)]
     if not rows:
         raise FixtureError("holds no numbers to compare with")
@@ -102,9 +103,9 @@ def _base_name(output: str) -> str:
     return match["name"] if match else output
 
 
-def _is_output(name: str) -> bool:
-    """Whether a stored tensor is an output; `input.*` is what the original drew at random."""
-    return not name.startswith("input.")
+def _is_input(fixture: Fixture, name: str) -> bool:
+    """Whether a stored tensor is an input: the runner took it as one, or it is `input.*`, drawn by the original."""
+    return name in fixture.taken or name.startswith("input.")
 
 
 def _array(value: Any) -> np.ndarray:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ class Fixture:
     """The JSON file."""
     facts: dict[str, Any]
     """Everything that the JSON says."""
+    taken: set[str] = field(default_factory=set, compare=False)
+    """Stored tensors that were taken as inputs, and so are no outputs."""
 
     @staticmethod
     def read(path: Path) -> Fixture:
@@ -106,8 +108,13 @@ class Fixture:
             return np.asarray(description)
         if not description.startswith("stored"):
             return np.asarray(evaluate(description, self.salt, names))
+        return self.stored(name)
+
+    def stored(self, name: str) -> np.ndarray:
+        """The tensor `name` (or `input.<name>`) of the safetensors file as an input; FixtureError if it has none."""
         for key in (name, f"input.{name}"):
             if key in self.expected:
+                self.taken.add(key)
                 return self.expected[key]
         raise FixtureError(f"has no input {name!r}")
 
