@@ -158,20 +158,30 @@ class PrepareOptions:
 
 @dataclass(kw_only=True)
 class ExportOptions:
-    """Write something to pass on from a run: its weights, or its results in another format."""
+    """Write something to pass on: the weights or the results of a run, or weights that came in another format."""
 
     run: str | None = None
     """Id or folder of the run."""
-    format: Literal["weights", "glb", "obj", "ply", "stl"] = "weights"
-    """`weights`: a folder of JSON and safetensors; a mesh format: the meshes of a prediction."""
+    weights: str | None = None
+    """Weights in place of a run's: an official checkpoint (its file or folder) to import, or a folder of ours."""
+    format: Literal["weights", "official", "glb", "obj", "ply", "stl"] = "weights"
+    """`weights`: a folder of JSON and safetensors (from an official checkpoint, one per system); `official`: the files
+    that the method's authors publish; a mesh format: the meshes of a prediction."""
     output: str | None = None
     """Folder that is written; by default `export` inside the run's folder."""
     half: bool = False
     """Store weights in 16 bits: half the size."""
 
     def __post_init__(self) -> None:
-        if not self.run:
-            raise ConfigError("", "run is missing. Give it: launch.py export run=<id> format=... output=<folder>")
+        if bool(self.run) == bool(self.weights):
+            problem = "is missing" if not self.run else "and weights are given both"
+            raise ConfigError("", f"run {problem}. Give one: launch.py export run=<id>, or weights=<files or folder>.")
+        if self.weights and self.format not in ("weights", "official"):
+            raise ConfigError("format", f"{self.format} is made from a prediction: run=<id>. Weights have no meshes.")
+        if self.weights and not self.output:
+            raise ConfigError("", "output is missing. Give it: launch.py export weights=... output=<folder>")
+        if self.half and self.format != "weights":
+            raise ConfigError("half", f"is for format=weights; {self.format} keeps what is stored.")
 
 
 @dataclass(kw_only=True)

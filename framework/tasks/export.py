@@ -1,4 +1,4 @@
-"""The verb `export`: the weights of a training, or the meshes of a prediction in another format."""
+"""The verb `export`: the weights of a training, the meshes of a prediction, weights in another format."""
 
 from pathlib import Path
 
@@ -11,7 +11,9 @@ from framework.systems.system import System
 from framework.tasks.config import ExportOptions, TrainOptions
 from framework.trainers.run_folder import RunFolder
 from framework.trainers.run_weights import save_run_weights
+from framework.weights.exchange import export_official, import_official, weights_folders
 from framework.weights.folder import refuse_foreign_folder
+from framework.weights.resolve import resolve
 
 CASE_FILE = "case.json"
 
@@ -23,14 +25,39 @@ class ExportError(ValueError):
 def run(options: ExportOptions, console: Console | None = None) -> int:
     """Write what `options.format` asks for, print where, and return exit code 0."""
     console = console or Console()
-    folder = RunFolder.open(options.run or "")
+    notes: list[str] = []
+    if options.weights:
+        paths, notes = convert_weights(options.weights, Path(options.output or ""), options)
+    else:
+        paths = export_run(RunFolder.open(options.run or ""), options)
+    lines = [*(f"note: {note}" for note in notes), *map(str, paths)]
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def convert_weights(weights: str, output: Path, options: ExportOptions) -> tuple[list[Path], list[str]]:
+    """Import an official checkpoint, or write weights of ours in the official format; paths, and what is to be known.
+
+    For the latter `weights` may also be a folder that holds a weights folder per system, as an import makes it. Raises
+    WeightsError before anything is written.
+    """
+    together = Path(weights).expanduser()
+    if options.format == "official":
+        return export_official(together if weights_folders(together) else resolve(weights), output), []
+    source = resolve(weights)
+    if weights_folders(source):
+        raise ExportError(f"{source} is a weights folder already. The other way round: format=official")
+    return import_official(source, output, half=options.half)
+
+
+def export_run(folder: RunFolder, options: ExportOptions) -> list[Path]:
+    """Write a run's weights, in our format or the official one, or its meshes; returns the paths."""
     output = Path(options.output) if options.output else folder.path / "export"
     if options.format == "weights":
-        paths = [export_weights(folder, output, half=options.half)]
-    else:
-        paths = export_meshes(folder.path, output, options.format)
-    console.print("\n".join(map(str, paths)), highlight=False, markup=False, soft_wrap=True)
-    return 0
+        return [export_weights(folder, output, half=options.half)]
+    if options.format == "official":
+        return export_official(resolve(folder.path), output)
+    return export_meshes(folder.path, output, options.format)
 
 
 def export_weights(folder: RunFolder, output: Path, *, half: bool = False) -> Path:

@@ -6,7 +6,7 @@ Nothing in it can import or run code.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,12 +132,11 @@ def tensor_hash(folder: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def refuse_foreign_folder(folder: Path) -> None:
-    """Raise WeightsError when `folder` is a file, or holds something else than weights that would be lost."""
+def refuse_foreign_folder(folder: Path, own: Collection[str] = (CONFIG_FILE, TENSOR_FILE, CARD_FILE)) -> None:
+    """Raise WeightsError when `folder` is a file, or holds something else than `own` files that would be lost."""
     if folder.exists() and not folder.is_dir():
         raise WeightsError(f"output={folder} is a file. Give a folder")
-    known = {CONFIG_FILE, TENSOR_FILE, CARD_FILE}
-    foreign = sorted(path.name for path in folder.iterdir() if path.name not in known) if folder.is_dir() else []
+    foreign = sorted(path.name for path in folder.iterdir() if path.name not in own) if folder.is_dir() else []
     if foreign:
         raise WeightsError(f"{folder} holds other files ({', '.join(foreign[:3])}). Give a new or empty folder")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import Tensor
 
@@ -29,8 +28,14 @@ class OfficialFiles:
     """The config file beside the tensors as text, if there is one."""
     where: str = "the official checkpoint"
     """File or folder, for messages."""
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    """Plain data of the container, such as `global_step`."""
+    facts: Mapping[str, int] = field(default_factory=dict)
+    """Numbers of the container: `epoch`, `global_step`."""
+    places: Mapping[str, str] = field(default_factory=dict)
+    """Registry name of a system -> where its weights are about to lie, for systems that name another's weights."""
+
+    def place_of(self, system: str) -> str:
+        """Return where the weights of `system` can be found: the place they are imported to, or this checkpoint."""
+        return self.places.get(system, self.where)
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from framework import registry
 from framework.weights.checkpoint_file import SUFFIXES, read_tensor_file
@@ -46,8 +42,19 @@ def open_weights(path: Path, system: str | None = None, *, stored_types: bool = 
         )
     if system not in held:
         raise WeightsError(f"{path} holds {' and '.join(held)}, expected '{system}'")
+    return read_system(adapter, files, system)
+
+
+def read_system(adapter: OfficialFormat, files: OfficialFiles, system: str) -> SavedWeights:
+    """Return one system's weights from an official checkpoint; WeightsError unless all of its values are finite."""
     saved = adapter.read(files, system)
-    _refuse_broken_numbers(saved.tensors, str(path))
+    broken = [key for key, value in saved.tensors.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        more = f" and {len(broken) - 4} more" if len(broken) > 4 else ""
+        raise WeightsError(
+            f"{files.where}: {', '.join(broken[:4])}{more} hold values that are not finite (nan or inf), so nothing "
+            "can be made with these weights. Download them again, or take an earlier checkpoint"
+        )
     return saved
 
 
@@ -113,13 +120,3 @@ def fingerprint(path: Path) -> str:
         raise WeightsError(f"{path} holds no weights")
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _refuse_broken_numbers(tensors: Mapping[str, Tensor], where: str) -> None:
-    broken = [key for key, value in tensors.items() if value.is_floating_point() and not torch.isfinite(value).all()]
-    if broken:
-        more = f" and {len(broken) - 4} more" if len(broken) > 4 else ""
-        raise WeightsError(
-            f"{where}: {', '.join(broken[:4])}{more} hold values that are not finite (nan or inf), so nothing can be "
-            "made with these weights. Download them again, or take an earlier checkpoint"
-        )
