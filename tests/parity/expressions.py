@@ -67,7 +67,7 @@ def evaluate(sentence: str, salt: int, names: Mapping[str, Any] | None = None) -
     expression, remark = split(sentence)
     if len(expression) > LONGEST:
         raise ExpressionError(f"expression of {len(expression)} characters, at most {LONGEST} are read")
-    readable = re.sub(r"\|(\w+)\|", r"norm(\1)", expression)
+    readable = re.sub(r"\|(\w+)\|", r"norm(\1)", expression).replace("^", "**")
     try:
         tree = ast.parse(readable, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -155,7 +155,6 @@ _OPERATORS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
     ast.Pow: operator.pow,
-    ast.BitXor: operator.pow,
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
@@ -240,7 +239,7 @@ class _Evaluator:
         if type(sign) not in _OPERATORS:
             raise ExpressionError(f"operator {type(sign).__name__} is not allowed")
         first, second = _operand(self.value(left)), _operand(self.value(right))
-        if isinstance(sign, ast.Pow | ast.BitXor) and not (np.ndim(second) == 0 and abs(second) <= 16):
+        if isinstance(sign, ast.Pow) and not (np.ndim(second) == 0 and abs(second) <= 16):
             raise ExpressionError("a power has one exponent, at most 16")
         _check_room(first, second)
         result = _OPERATORS[type(sign)](first, second)
