@@ -161,6 +161,8 @@ def _statistic(value: np.ndarray, name: str) -> np.ndarray:
 def _row(name: str, value: np.ndarray | None, expected: np.ndarray, tolerance: Tolerance) -> Row:
     if value is None:
         return Row(name, np.inf, tolerance, False, "the runner gives no such output")
+    if value.size == expected.size == 1:  # one number is one number, with or without axes
+        value = value.reshape(expected.shape)
     if value.shape != expected.shape:
         return Row(name, np.inf, tolerance, False, f"shape {value.shape}, expected {expected.shape}")
     if value.dtype.kind not in "biuf" or expected.dtype.kind not in "biuf":

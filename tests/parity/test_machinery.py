@@ -172,6 +172,12 @@ def test_slices_statistics_and_single_numbers_are_compared(make: Make) -> None:
     assert not any(passed for name, passed in shifted.items() if name not in ("whole shape", "whole std"))
 
 
+def test_a_number_may_have_axes(make: Make) -> None:
+    fixture = make({"loss": np.float32([2.0]), "pair": np.float32([1, 1])}, tolerance={"atol": 1e-6})
+    rows = {row.output: row.passed for row in compare(fixture, {"loss": np.float32(2.0), "pair": np.float32(1)})}
+    assert rows == {"loss": True, "pair": False}
+
+
 def test_one_block_of_statistics_describes_one_tensor(make: Make) -> None:
     fixture = make({}, outputs={"stats": {"shape": [4], "l2": 14**0.5}}, tolerance={"atol": 1e-6})
     assert [(row.output, row.passed) for row in compare(fixture, {"stats": RAMP})] == [

@@ -52,7 +52,10 @@ def first_generation(fixture: Fixture) -> dict[str, Any]:
         views=config["n_views"],
         all_groups=True,
     )
-    rows = FixedRows(_seed(fixture), group=int(np.ravel(config["idx"])[0]) // GROUP)
+    start = int(np.ravel(config["idx"])[0])
+    if start % GROUP:
+        raise FixtureError(f"views from {start} on are no group of front, right, back, left")
+    rows = FixedRows(_seed(fixture), start // GROUP)
     with TemporaryDirectory() as folder:
         item = _drawn(_first_layout(fixture, Path(folder)), options, rows)
     rgba, background = item["views"].transpose(0, 2, 3, 1), np.asarray(config["background"], np.float32)
