@@ -20,10 +20,8 @@ from framework.weights.folder import (
 )
 from framework.weights.official import OfficialFormat
 from framework.weights.opening import (
-    OFFICIAL_CONFIG,
     OFFICIAL_TENSORS,
     fingerprint,
-    format_of,
     official_formats,
     read_official,
     read_system,
@@ -36,8 +34,7 @@ def import_official(source: Path, output: Path, *, half: bool = False) -> tuple[
     Returns the folders, and what the user should know. All of it is written or nothing; values are stored as they are,
     or (`half`) in 16 bits. Raises WeightsError before anything is written.
     """
-    files = read_official(source)
-    adapter = format_of(files)
+    adapter, files = read_official(source)
     folders = {system: output / system.rpartition("/")[2] for system in adapter.systems(files.tensors)}
     refuse_foreign_folder(output, [folder.name for folder in folders.values()])
     for folder in folders.values():
@@ -55,7 +52,7 @@ def import_official(source: Path, output: Path, *, half: bool = False) -> tuple[
 
 
 def export_official(source: Path, output: Path) -> list[Path]:
-    """Write `model.ckpt` and `config.yaml` as the method's authors did, and return them.
+    """Write `model.ckpt` and the files beside it as the method's authors did, and return them.
 
     `source` is a weights folder, or a folder with one per system as `import_official` writes it. Values keep the types
     in which they are stored. Raises WeightsError when the method publishes no checkpoints, or ours hold what they
@@ -63,15 +60,16 @@ def export_official(source: Path, output: Path) -> list[Path]:
     """
     systems = _systems_in(source)
     files = _adapter_of(systems).write(systems)
-    refuse_foreign_folder(output, [OFFICIAL_TENSORS, OFFICIAL_CONFIG])
+    refuse_foreign_folder(output, [OFFICIAL_TENSORS, *files.texts])
     with atomic_folder(output) as temporary:
         content = {"state_dict": dict(files.tensors), **files.facts}
         try:
             torch.save(content, temporary / OFFICIAL_TENSORS)
         except RuntimeError as error:  # torch hides the system's error behind its own.
             raise OSError(f"{output} can't be written: is the disk full? ({error})") from error
-        (temporary / OFFICIAL_CONFIG).write_text(files.config_text or "", encoding="utf-8")
-    return [output / OFFICIAL_TENSORS, output / OFFICIAL_CONFIG]
+        for name, text in files.texts.items():
+            (temporary / name).write_text(text, encoding="utf-8")
+    return [output / name for name in (OFFICIAL_TENSORS, *files.texts)]
 
 
 def weights_folders(source: Path) -> list[Path]:

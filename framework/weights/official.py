@@ -24,8 +24,8 @@ class OfficialFiles:
 
     tensors: Mapping[str, Tensor]
     """Published key -> value."""
-    config_text: str | None = None
-    """The config file beside the tensors as text, if there is one."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Name -> content of the small files beside the tensors: those of the format's `companions` that are there."""
     where: str = "the official checkpoint"
     """File or folder, for messages."""
     facts: Mapping[str, int] = field(default_factory=dict)
@@ -48,6 +48,8 @@ class OfficialFormat:
     """(files, system) -> that system's weights; WeightsError unless every key is accounted for."""
     write: Callable[[Mapping[str, SavedWeights]], OfficialFiles]
     """Weights by system -> a published checkpoint; WeightsError when they hold what it can't express."""
+    companions: tuple[str, ...] = ()
+    """Names of the text files that may lie beside the tensors, such as a config."""
 
 
 def check_official_keys(expected: Mapping[str, tuple[int, ...]], given: Mapping[str, Tensor], where: str) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+
+from torch import Tensor
 
 from framework import registry
 from framework.weights.checkpoint_file import SUFFIXES, read_tensor_file
@@ -17,7 +20,6 @@ from framework.weights.folder import (
 )
 from framework.weights.official import OfficialFiles, OfficialFormat
 
-OFFICIAL_CONFIG = "config.yaml"
 OFFICIAL_TENSORS = "model.ckpt"
 
 
@@ -30,8 +32,7 @@ def open_weights(path: Path, system: str | None = None, *, stored_types: bool = 
     """
     if (path / CONFIG_FILE).is_file():
         return load_weights(path, stored_types=stored_types)
-    files = read_official(path)
-    adapter = format_of(files)
+    adapter, files = read_official(path)
     held = adapter.systems(files.tensors)
     if system is None and len(held) == 1:
         system = held[0]
@@ -66,20 +67,19 @@ def check_weights(path: Path, system: str) -> None:
         raise WeightsError(f"{path} holds weights of '{found}', expected '{system}'")
 
 
-def read_official(path: Path) -> OfficialFiles:
-    """Return the content of an official checkpoint: a tensor file, or a folder with one and perhaps `config.yaml`."""
+def read_official(path: Path) -> tuple[OfficialFormat, OfficialFiles]:
+    """Return an official checkpoint (a tensor file, or a folder with one) and the adapter that knows its keys."""
     file = path if path.is_file() else official_file(path)
     if file is None:
         raise WeightsError(f"{path} holds neither {CONFIG_FILE} nor a checkpoint ({', '.join(SUFFIXES)})")
     tensors, facts = read_tensor_file(file)
-    config = file.parent / OFFICIAL_CONFIG
-    text = None
-    if config.is_file():
-        try:
-            text = config.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise WeightsError(f"{config} can't be read ({error}). Download it again") from error
-    return OfficialFiles(tensors, text, str(path), facts)
+    adapter = _adapter_for(tensors, str(path))
+    beside = [file.parent / name for name in adapter.companions]
+    try:
+        texts = {place.name: place.read_text(encoding="utf-8") for place in beside if place.is_file()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise WeightsError(f"{path}: a file beside the tensors can't be read ({error}). Download it again") from error
+    return adapter, OfficialFiles(tensors, texts, str(path), facts)
 
 
 def official_file(folder: Path) -> Path | None:
@@ -95,16 +95,16 @@ def official_file(folder: Path) -> Path | None:
     return found[0] if found else None
 
 
-def format_of(files: OfficialFiles) -> OfficialFormat:
-    """Return the adapter of the method whose checkpoint this is, told by its keys; WeightsError when none knows it."""
+def _adapter_for(tensors: Mapping[str, Tensor], where: str) -> OfficialFormat:
+    """The adapter of the method whose checkpoint this is, told by its keys; WeightsError when none knows it."""
     formats = official_formats()
     for adapter in formats.values():
-        if adapter.systems(files.tensors):
+        if adapter.systems(tensors):
             return adapter
-    keys = ", ".join(list(files.tensors)[:4])
+    keys = ", ".join(list(tensors)[:4])
     raise WeightsError(
-        f"{files.where} is no published checkpoint of {', '.join(formats) or 'any method'}: its {len(files.tensors)} "
-        f"keys ({keys}, ...) are none of theirs. Is it the right file? Our own weights are given as their folder"
+        f"{where} is no published checkpoint of {', '.join(formats) or 'any method'}: its {len(tensors)} keys "
+        f"({keys}, ...) are none of theirs. Is it the right file? Our own weights are given as their folder"
     )
 
 
