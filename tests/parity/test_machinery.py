@@ -62,10 +62,10 @@ def test_agreement_passes(make: Make, toy_runner: None, tmp_path: Path, capsys: 
 @pytest.mark.parametrize(
     ("tensors", "reason"),
     [
-        ({"ramp": RAMP + np.float32([0, 0, 0.2, 0])}, "FAILED"),
+        ({"ramp": RAMP + np.array([0, 0, 0.2, 0], np.float32)}, "FAILED"),
         ({"ramp": RAMP[:3]}, "shape (4,), expected (3,)"),
         ({"ramp": RAMP, "other": RAMP}, "the runner gives no such output"),
-        ({"ramp": np.float32([0, 1, np.nan, 3])}, "inf"),
+        ({"ramp": np.array([0, 1, np.nan, 3], np.float32)}, "inf"),
         ({}, "holds no numbers to compare with"),
     ],
 )
@@ -173,7 +173,9 @@ def test_slices_statistics_and_single_numbers_are_compared(make: Make) -> None:
 
 
 def test_a_number_may_have_axes(make: Make) -> None:
-    fixture = make({"loss": np.float32([2.0]), "pair": np.float32([1, 1])}, tolerance={"atol": 1e-6})
+    fixture = make(
+        {"loss": np.array([2.0], np.float32), "pair": np.array([1, 1], np.float32)}, tolerance={"atol": 1e-6}
+    )
     rows = {row.output: row.passed for row in compare(fixture, {"loss": np.float32(2.0), "pair": np.float32(1)})}
     assert rows == {"loss": True, "pair": False}
 
@@ -235,7 +237,7 @@ def test_weights_are_filled_scaled_overridden_or_stored(make: Make) -> None:
     assert list(weights) == ["a.weight", "b.weight", "c.beta", "d.table"]
     np.testing.assert_array_equal(weights["a.weight"], fill.weight("net.a.weight", (3, 2), 1))
     np.testing.assert_array_equal(weights["b.weight"], fill.weight("net.b.weight", (3,), 1) * np.float32(1.7))
-    np.testing.assert_array_equal(weights["c.beta"], np.float32([0.03]))
+    np.testing.assert_array_equal(weights["c.beta"], np.array([0.03], np.float32))
     np.testing.assert_array_equal(weights["d.table"], RAMP)
 
 
