@@ -1,9 +1,9 @@
 """Names -> where their code and their options are, as strings: looking a name up imports nothing heavy.
 
-A *kind* (`system`, `stage`, `data`, `renderer`, `task`) maps names to entries. The framework's own are a literal
-table; a method's come from `SPEC` in `methods/<name>/__init__.py` as `<name>/<key>`; other installed packages bring
-methods by an entry point in the group `atelier3d.methods` that names such a `SPEC`. The folder of methods is listed,
-and a method is imported only when one of its names, or the list of all names, is asked for.
+A *kind* (`system`, `stage`, `data`, `encoder`, `renderer`, `task`) maps names to entries. The framework's own are a
+literal table; a method's come from `SPEC` in `methods/<name>/__init__.py` as `<name>/<key>`; other installed packages
+bring methods by an entry point in the group `atelier3d.methods` that names such a `SPEC`. The folder of methods is
+listed, and a method is imported only when one of its names, or the list of all names, is asked for.
 """
 
 import functools
@@ -55,6 +55,9 @@ class MethodSpec:
 
     data: Mapping[str, Entry] = field(default_factory=dict)
     """Data modules that only this method needs."""
+
+    encoders: Mapping[str, Entry] = field(default_factory=dict)
+    """Networks from views to condition tokens (see `framework.nets.view_encoder`)."""
 
     pipeline: tuple[str, ...] = ()
     """Names of the stages of its usual pipeline, in order."""
@@ -146,6 +149,13 @@ def _own_entries() -> dict[tuple[str, str], Entry]:
                 "objects made from a seed, with labelled coloured parts",
             ),
         },
+        "encoder": {
+            "vit": Entry(
+                "framework.nets.view_encoder:ViewEncoder",
+                "framework.nets.config:ViewEncoderConfig",
+                "a small vision transformer, trained from scratch",
+            ),
+        },
         "stage": {
             "matting": Entry(
                 "framework.pipeline.matting:Matting",
@@ -159,7 +169,7 @@ def _own_entries() -> dict[tuple[str, str], Entry]:
 
 def _parts(spec: MethodSpec) -> dict[tuple[str, str], Entry]:
     """The entries that a method brings, by kind and full name."""
-    kinds = {"system": spec.systems, "stage": spec.stages, "data": spec.data}
+    kinds = {"system": spec.systems, "stage": spec.stages, "data": spec.data, "encoder": spec.encoders}
     return {(kind, f"{spec.name}/{key}"): entry for kind, parts in kinds.items() for key, entry in parts.items()}
 
 

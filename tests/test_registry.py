@@ -101,7 +101,7 @@ def test_installed_package_brings_a_method(tmp_path: Path) -> None:
 def test_every_name_leads_to_a_config_without_torch() -> None:
     code = (
         "import sys; from framework import registry\n"
-        "for kind in ('system', 'stage', 'data', 'renderer', 'task'):\n"
+        "for kind in ('system', 'stage', 'data', 'encoder', 'renderer', 'task'):\n"
         "    for name in registry.names(kind): registry.config_class(kind, name)\n"
         "print([name for name in ('torch', 'numpy') if name in sys.modules])"
     )
@@ -109,7 +109,7 @@ def test_every_name_leads_to_a_config_without_torch() -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
-@pytest.mark.parametrize("kind", ["system", "stage", "data", "renderer", "task"])
+@pytest.mark.parametrize("kind", ["system", "stage", "data", "encoder", "renderer", "task"])
 def test_every_name_leads_to_its_code(kind: str) -> None:
     for name in registry.names(kind):
         assert callable(registry.load_class(kind, name))

@@ -2,7 +2,7 @@
 
 Values must have the type that the field declares; the only conversions are int -> float, a whole float -> int
 (`1e5`), and list -> tuple. A field annotated with `Registered(kind)` takes a mapping whose `type` names a registry
-entry; the rest of it are the options of that entry.
+entry; the rest of it are the options of that entry. Such a field may have a default name, for mappings without `type`.
 """
 
 import dataclasses
@@ -100,7 +100,7 @@ def _convert(value: Any, hint: Any, path: str) -> Any:
         return value
     if origin is Annotated:
         marks = [mark for mark in hint.__metadata__ if isinstance(mark, Registered)]
-        return _choice(value, marks[0].kind, path) if marks else _convert(value, arguments[0], path)
+        return _choice(value, marks[0], path) if marks else _convert(value, arguments[0], path)
     if origin is Literal:
         return _literal(value, arguments, path)
     if origin in (Union, types.UnionType):
@@ -116,15 +116,18 @@ def _convert(value: Any, hint: Any, path: str) -> Any:
     return _scalar(value, hint, path)
 
 
-def _choice(value: Any, kind: str, path: str) -> Choice | None:
-    """Build the options of the registry entry that `value["type"]` names; None stays None (nothing chosen)."""
+def _choice(value: Any, mark: Registered, path: str) -> Choice | None:
+    """Build the options of the registry entry that `value["type"]` names; None is the default, or nothing chosen."""
+    kind = mark.kind
+    if value is None and mark.default:
+        value = {}
     if value is None or isinstance(value, Choice):
         return value
     if not isinstance(value, Mapping):
         raise ConfigError(path, f"expected a mapping with `type: <{kind}>`, got {_shown(value)}.")
-    if "type" not in value:
+    name = str(value.get("type", mark.default))
+    if not name:
         raise ConfigError(path, f"nothing is chosen. Give it: {path}=<one of {', '.join(registry.names(kind))}>.")
-    name = str(value["type"])
     try:
         config_class = registry.config_class(kind, name)
     except registry.RegistryError as error:

@@ -70,7 +70,7 @@ def hint_at(options: type, config: Any, keys: list[str]) -> Any:
         hint = without_none(hint)
         marks = getattr(hint, "__metadata__", ())
         if marks and isinstance(marks[0], Registered):
-            hint = _registered_config(marks[0].kind, config)
+            hint = _registered_config(marks[0], config)
         origin, arguments = get_origin(hint), get_args(hint)
         if dataclasses.is_dataclass(hint):
             hint = hints_of(hint).get(key)
@@ -84,12 +84,13 @@ def hint_at(options: type, config: Any, keys: list[str]) -> Any:
     return hint
 
 
-def _registered_config(kind: str, config: Any) -> Any:
+def _registered_config(mark: Registered, config: Any) -> Any:
     """The dataclass behind a registered section, or None; a wrong name is reported when the section is built."""
-    if not isinstance(config, Mapping) or "type" not in config:
+    name = config.get("type", mark.default) if isinstance(config, Mapping) else mark.default
+    if not name:
         return None
     try:
-        return registry.config_class(kind, str(config["type"]))
+        return registry.config_class(mark.kind, str(name))
     except registry.RegistryError:
         return None
 

@@ -18,6 +18,7 @@ KINDS = {
     "data": ("Data sets", "data={name}", "data"),
     "system": ("Systems", "system={name}", "system"),
     "stage": ("Stages", "{name}", "method.stages.{short}"),
+    "encoder": ("View encoders", "system.view_encoder.type={name}", "system.view_encoder"),
     "renderer": ("Renderers", "renderer={name}", "renderer"),
 }
 """Kind in the registry -> title of its chapter, heading of an entry, and where its options stand in a command."""

@@ -9,3 +9,6 @@ class Registered:
 
     kind: str
     """Kind in the registry."""
+
+    default: str = ""
+    """Name that is meant where a mapping has no `type`; empty: one must be given."""

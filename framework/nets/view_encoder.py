@@ -1,9 +1,14 @@
-"""A small vision transformer over a set of views, for training from scratch.
+"""From views with cameras to condition tokens: what a view encoder is, and a small one that is trained from scratch.
+
+View encoders are registered under the kind `encoder`, so that a system can be given one or the other. Each is a module
+made from its config, with the methods of `ViewEncoding`.
 
 B batch, K views, S side in pixels, T tokens per view, W width.
 """
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
@@ -11,6 +16,28 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from framework.nets.attention import SelfAttentionBlock
+from framework.nets.config import ViewEncoderConfig
+
+
+class ViewEncoding(Protocol):
+    """What a system asks of a view encoder."""
+
+    width: int
+    """Channels of a token."""
+
+    def __call__(
+        self, views: Float[Tensor, "B K 4 S S"], world_from_camera: Float[Tensor, "B K 4 4"]
+    ) -> Float[Tensor, "B KT W"]:
+        """Tokens of straight-alpha RGBA views in [0, 1], in view order; the arguments stay as they are."""
+
+    def unconditional(self, tokens: Float[Tensor, "B KT W"]) -> Float[Tensor, "B KT W"]:
+        """What stands for no pictures at all, in number, type and place like `tokens`."""
+
+    def begin_training(self) -> None:
+        """Take the weights that a training starts from, if the config names any and nothing was trained yet."""
+
+    def drop_unused(self) -> None:
+        """Give up the weights that tokens don't depend on: to use the encoder, not to save it."""
 
 
 class ViewEncoder(nn.Module):
@@ -20,15 +47,15 @@ class ViewEncoder(nn.Module):
     tokens, and attention runs inside a view, so that the tokens of one view do not depend on which others are given.
     """
 
-    def __init__(self, image_size: int, patch_size: int, width: int, layers: int, heads: int) -> None:
+    def __init__(self, config: ViewEncoderConfig) -> None:
         super().__init__()
-        if image_size % patch_size:
-            raise ValueError(f"image_size {image_size} is not a multiple of patch_size {patch_size}")
-        self.image_size = image_size
-        self.patches = nn.Conv2d(4, width, patch_size, stride=patch_size)
-        self.positions = nn.Parameter(torch.randn((image_size // patch_size) ** 2, width) * 0.02)
-        self.camera = nn.Linear(32, width)
-        self.blocks = nn.ModuleList(SelfAttentionBlock(width, heads, qkv_bias=False) for _ in range(layers))
+        self.image_size, self.width = config.image_size, config.width
+        patch, width = config.patch_size, config.width
+        self.patches = nn.Conv2d(4, width, patch, stride=patch)
+        self.positions = nn.Parameter(torch.randn((config.image_size // patch) ** 2, width) * 0.02)
+        self.camera = nn.Linear(CAMERA_FEATURES, width)
+        blocks = (SelfAttentionBlock(width, config.heads, qkv_bias=False) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(width)
 
     def forward(
@@ -43,6 +70,16 @@ class ViewEncoder(nn.Module):
             tokens = block(tokens)
         return self.norm(tokens).reshape(batch, -1, tokens.shape[-1])
 
+    def unconditional(self, tokens: Float[Tensor, "B KT W"]) -> Float[Tensor, "B KT W"]:
+        """Zeros."""
+        return torch.zeros_like(tokens)
+
+    def begin_training(self) -> None:
+        """Nothing: all weights begin at random."""
+
+    def drop_unused(self) -> None:
+        """Nothing: all weights are used."""
+
     def _prepared(self, rgba: Tensor) -> Tensor:
         """Resampled to the encoder's size; colour over mid grey and alpha, both in [-1, 1]."""
         if rgba.shape[-1] != self.image_size:
@@ -50,6 +87,10 @@ class ViewEncoder(nn.Module):
             rgba = interpolate(rgba, size=size, mode="bilinear", antialias=True, align_corners=False)
         colour, alpha = rgba[:, :3], rgba[:, 3:]
         return torch.cat([(2.0 * colour - 1.0) * alpha, 2.0 * alpha - 1.0], dim=1)
+
+
+CAMERA_FEATURES = 32
+"""Channels of `camera_features`."""
 
 
 def camera_features(world_from_camera: Float[Tensor, "*batch 4 4"]) -> Float[Tensor, "*batch 32"]:

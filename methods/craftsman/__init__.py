@@ -37,5 +37,12 @@ SPEC = MethodSpec(
             "another set's shapes as cached latents, with their views",
         ),
     },
+    encoders={
+        "clip": Entry(
+            "methods.craftsman.nets.clip_views:ClipViews",
+            "methods.craftsman.config:ClipViewsConfig",
+            "CLIP's vision tower, modulated by the camera: the published condition",
+        ),
+    },
     pipeline=("matting", "craftsman/views", "craftsman/shape"),
 )

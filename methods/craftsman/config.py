@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from framework.config.choice import Choice
 from framework.config.registered import Registered
 from framework.diffusion.config import NoiseScheduleConfig
+from framework.nets.config import ClipTextConfig, ClipVisionConfig, ViewEncoderConfig
 from framework.systems.config import OptimizerConfig
 
 
@@ -84,19 +86,29 @@ class DenoiserConfig:
 
 
 @dataclass(kw_only=True)
-class ViewEncoderConfig:
-    """The small image encoder: a vision transformer trained together with the denoiser."""
+class ClipViewsConfig:
+    """The view encoder `craftsman/clip`: CLIP's vision tower, told by modulation where a view was taken."""
 
-    image_size: int = 96
-    """Side of a view in pixels; other sizes are resampled."""
-    patch_size: int = 12
-    """Side of a patch in pixels."""
-    width: int = 192
-    """Channels of a token, and of the condition."""
-    layers: int = 4
-    """Transformer blocks."""
-    heads: int = 6
-    """Attention heads."""
+    vision: ClipVisionConfig = field(default_factory=ClipVisionConfig)
+    """The vision tower."""
+    text: ClipTextConfig | None = None
+    """The text tower and the projections, which published checkpoints carry and nothing here reads; null: left out."""
+    camera_modulation: bool = True
+    """Scale and shift normalised tokens by what the view's camera says."""
+    unconditional: Literal["black", "zeros"] = "black"
+    """What stands for no picture: the tower's tokens of a black picture without modulation, or zeros."""
+    freeze: bool = True
+    """Keep CLIP's own weights; text tower and projections are never trained."""
+    freeze_modulation: bool = False
+    """Keep the modulation's weights too."""
+    checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, more time."""
+    weights: str = ""
+    """CLIP that a new training begins with, as transformers saves it: a folder with `model.safetensors` or a hub id."""
+
+
+def _default_encoder() -> Choice:
+    return Choice("vit", ViewEncoderConfig())
 
 
 @dataclass(kw_only=True)
@@ -126,8 +138,8 @@ class DiffusionConfig:
     """Weights of the autoencoder whose latents are denoised: a run id, a folder, or a hub id."""
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     """The denoising network."""
-    view_encoder: ViewEncoderConfig = field(default_factory=ViewEncoderConfig)
-    """The image encoder."""
+    view_encoder: Annotated[Any, Registered("encoder", default="vit")] = field(default_factory=_default_encoder)
+    """The image encoder: `type: vit`, trained from scratch, or `type: craftsman/clip`, the published one."""
     schedule: NoiseScheduleConfig = field(default_factory=NoiseScheduleConfig)
     """Noise levels and what the network predicts."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -138,6 +150,8 @@ class DiffusionConfig:
     """Min-SNR weighting (Hang et al. 2023); 0: every noise level weighs the same."""
     condition_dropout: float = 0.1
     """Share of items trained without condition, for classifier-free guidance."""
+    condition_drop: Literal["item", "batch"] = "item"
+    """Draw for each item whether its condition is dropped, or once for the whole batch, as the original did."""
     latent_scale: float = 1.0
     """Factor on the latents before noise is added."""
     normalize_latents: bool = False

@@ -1,5 +1,8 @@
 """Latents made once: the diffusion trains on the autoencoder's posteriors, so the autoencoder runs once per object.
 
+Of the pictures only their pixels are cached, not what an image encoder makes of them: even where CLIP itself is frozen,
+its modulation by the camera trains and reaches into every block, so that features change with each step.
+
 The cache is a folder of safetensors files of up to `SHARD` objects each, written one by one: an interrupted run goes on
 where it stopped. Its name holds a hash of everything that it depends on.
 
@@ -44,7 +47,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
     def __init__(self, folder: Path, queries: bool = True) -> None:
         self.index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         self.shards = [folder / name for name in self.index["shards"]]
-        self.names = ("mean", "log_variance", "views", "world_from_camera", *(("points", "occupancy") if queries else ()))
+        self.names = ("mean", "log_variance", "views", "world_from_camera") + ("points", "occupancy") * queries
         self._open: dict[int, Any] = {}
 
     def __len__(self) -> int:

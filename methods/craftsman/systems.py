@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from framework import registry
+from framework.config.errors import ConfigError
 from framework.diffusion.losses import diffusion_loss, diffusion_target
 from framework.diffusion.sampling import sample_latents
 from framework.diffusion.schedules import training_scheduler
 from framework.nets.gaussian import DiagonalGaussian
-from framework.nets.view_encoder import ViewEncoder
 from framework.systems.system import System
 from methods.craftsman.config import AutoencoderConfig, DiffusionConfig
 from methods.craftsman.losses import occupancy_scores, reconstruction_loss
@@ -86,11 +87,13 @@ class DiffusionSystem(System):
 
     def __init__(self, config: DiffusionConfig) -> None:
         super().__init__(config)
-        encoder = config.view_encoder
         self.denoiser = LatentSetDenoiser(config.denoiser)
-        self.view_encoder = ViewEncoder(
-            encoder.image_size, encoder.patch_size, encoder.width, encoder.layers, encoder.heads
-        )
+        self.view_encoder = registry.load_class("encoder", config.view_encoder.type)(config.view_encoder.config)
+        if self.view_encoder.width != config.denoiser.context_dim:
+            raise ConfigError(
+                "system.denoiser.context_dim",
+                f"is {config.denoiser.context_dim}, but the view encoder's tokens are {self.view_encoder.width} wide.",
+            )
         shape = (config.denoiser.latents, config.denoiser.latent_channels)
         self.register_buffer("latent_mean", torch.zeros(shape if config.normalize_latents else ()))
         self.register_buffer("latent_std", torch.ones(shape if config.normalize_latents else ()))
@@ -99,7 +102,8 @@ class DiffusionSystem(System):
         self._autoencoder: list[AutoencoderSystem] = []
 
     def on_fit_start(self) -> None:
-        """Take the latent statistics of the training set, unless weights or a checkpoint brought them."""
+        """Take the encoder's start weights and the training set's latent statistics, unless weights brought both."""
+        self.view_encoder.begin_training()
         untouched = not self.latent_mean.any()
         if self.config.normalize_latents and untouched:
             data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
@@ -154,13 +158,30 @@ class DiffusionSystem(System):
     ) -> Float[Tensor, "B L E"]:
         """Latents in the autoencoder's scale for one to four RGBA views; noise from a CPU `generator`."""
         denoiser = self.config.denoiser
+        noise = torch.randn((len(views), denoiser.latents, denoiser.latent_channels), generator=generator)
+        return self.sample_from(
+            noise, views, world_from_camera, steps=steps, guidance=guidance, eta=eta, generator=generator
+        )
+
+    @torch.no_grad()
+    def sample_from(
+        self,
+        noise: Float[Tensor, "B L E"],
+        views: Float[Tensor, "B K 4 S S"],
+        world_from_camera: Float[Tensor, "B K 4 4"],
+        *,
+        steps: int,
+        guidance: float,
+        eta: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "B L E"]:
+        """The same from given standard normal `noise`; the generator is asked only where `eta` wants more."""
         condition = self.view_encoder(views, world_from_camera)
-        shape = (len(views), denoiser.latents, denoiser.latent_channels)
         *_, latents = sample_latents(
             self.denoiser,
-            torch.randn(shape, generator=generator).to(condition.device),
+            noise.to(condition.device),
             condition,
-            torch.zeros_like(condition),
+            self.view_encoder.unconditional(condition),
             self.config.schedule,
             steps=steps,
             guidance=guidance,
@@ -194,7 +215,10 @@ class DiffusionSystem(System):
         )
 
     def _training_views(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """All views, or the front one and a random number of the others, some refitted or recoloured; small numbers are frequent."""
+        """All views, or the front one and a random number of the others; some refitted or recoloured.
+
+        Small numbers are frequent.
+        """
         views, cameras = batch["views"], batch["world_from_camera"]
         if not self.config.random_views:
             return views, cameras
@@ -209,6 +233,9 @@ class DiffusionSystem(System):
         return views, cameras
 
     def _dropped(self, condition: Tensor) -> Tensor:
-        """The condition with a random share of the items' tokens set to zero."""
-        keep = torch.rand(len(condition), 1, 1, device=condition.device) >= self.config.condition_dropout
-        return condition * keep
+        """The condition, with what stands for no pictures in place of a random share of the items, or of the batch."""
+        draws = len(condition) if self.config.condition_drop == "item" else 1
+        dropped = torch.rand(draws, 1, 1, device=condition.device) < self.config.condition_dropout
+        if not dropped.any():
+            return condition
+        return torch.where(dropped, self.view_encoder.unconditional(condition), condition)

@@ -14,7 +14,7 @@ def test_the_page_is_up_to_date() -> None:
 
 def test_everything_registered_is_on_it() -> None:
     text = reference()
-    for kind in ("task", "data", "system", "stage", "renderer"):
+    for kind in ("task", "data", "system", "stage", "encoder", "renderer"):
         for name in registry.names(kind):
             assert f"{name}`\n" in text
     assert "| `trainer.max_steps` | whole number |" in text

@@ -6,12 +6,14 @@ from typing import Any
 
 import torch
 
+from framework.config.choice import Choice
+from framework.nets.config import ClipVisionConfig, ViewEncoderConfig
 from methods.craftsman.config import (
     AutoencoderConfig,
+    ClipViewsConfig,
     DenoiserConfig,
     DiffusionConfig,
     ShapeVAEConfig,
-    ViewEncoderConfig,
 )
 
 
@@ -22,11 +24,16 @@ def autoencoder_config(**changes: Any) -> AutoencoderConfig:
     return AutoencoderConfig(shape_model=shape_model)
 
 
+def clip_config(**changes: Any) -> ClipViewsConfig:
+    vision = ClipVisionConfig(image_size=16, patch_size=8, width=32, mlp_width=64, layers=2, heads=2)
+    return ClipViewsConfig(vision=vision, **changes)
+
+
 def diffusion_config(**changes: Any) -> DiffusionConfig:
+    vit = Choice("vit", ViewEncoderConfig(image_size=16, patch_size=8, width=32, layers=1, heads=2))
     return DiffusionConfig(
         denoiser=DenoiserConfig(latents=8, latent_channels=4, width=32, layers=1, heads=2, context_dim=32),
-        view_encoder=ViewEncoderConfig(image_size=16, patch_size=8, width=32, layers=1, heads=2),
-        **changes,
+        **{"view_encoder": vit} | changes,
     )
 
 
