@@ -19,6 +19,11 @@ SPEC = MethodSpec(
         ),
     },
     stages={
+        "cleanup": Entry(
+            "methods.craftsman.stages:Cleanup",
+            "methods.craftsman.config:CleanupConfig",
+            "prepares pictures as the published program did, in place of matting",
+        ),
         "views": Entry(
             "methods.craftsman.stages:Views",
             "methods.craftsman.config:ViewsConfig",
@@ -45,4 +50,5 @@ SPEC = MethodSpec(
         ),
     },
     pipeline=("matting", "craftsman/views", "craftsman/shape"),
+    official="methods.craftsman.weights:OFFICIAL",
 )

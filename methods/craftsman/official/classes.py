@@ -56,6 +56,14 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 }
 """Section of `system` -> its keys that are understood, or that say what the weights' shapes say as well."""
 
+SYSTEM_KEYS = (
+    *("weights", "weights_ignore_modules", "val_samples_json", "z_scale_factor", "guidance_scale", "eta", "bounds"),
+    *("num_inference_steps", "sample_posterior", "snr_gamma", "loss", "optimizer", "scheduler", "loggers"),
+    *(key for key in CLASSES if key != "system_type"),
+    *KEYS,
+)
+"""Keys of the section `system`; those of training and sampling are known but not taken over."""
+
 DIFFUSERS: Mapping[str, Any] = {
     "num_train_timesteps": 1000,
     "beta_start": 0.0001,
@@ -74,6 +82,7 @@ FIXED: Mapping[str, Mapping[str, tuple[Any, Any]]] = {
         "embed_type": ("fourier", "fourier"),
         "use_ln_post": (True, True),
     },
+    "condition_model": {"normalize_embeds": (False, False)},
     "noise_scheduler": {"rescale_betas_zero_snr": (False, False)},
     "denoise_scheduler": {
         "rescale_betas_zero_snr": (False, False),
@@ -122,11 +131,13 @@ def read_config(text: str | None, where: str) -> OfficialConfig:
     scale = resolved(config, system.get("z_scale_factor", 1.0), f"{where}: config.yaml: system.z_scale_factor")
     if type(scale) not in (int, float) or scale <= 0:
         raise WeightsError(f"{where}: config.yaml: system.z_scale_factor is {scale!r}, expected a positive number")
+    known = {"": SYSTEM_KEYS, **{f"{name}.": keys for name, keys in KEYS.items()}}
+    given = {"": system, **{f"{name}.": options for name, options in sections.items()}}
     notes = [
-        f"config.yaml: system.{name}.{key} is not known and was ignored. {suggestion(str(key), KEYS[name])}"
-        for name, options in sections.items()
+        f"config.yaml: system.{place}{key} is not known and was ignored. {suggestion(str(key), known[place])}"
+        for place, options in given.items()
         for key in options
-        if key not in KEYS[name] and key not in WITHOUT_EFFECT
+        if key not in known[place] and key not in WITHOUT_EFFECT
     ]
     return OfficialConfig(sections, float(scale), tuple(notes))
 

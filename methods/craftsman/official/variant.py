@@ -34,10 +34,12 @@ def shape_model_config(state: Mapping[str, Tensor], options: Mapping[str, Any]) 
             f"decoder.query_proj.weight reads {embedded} features of a point; a Fourier embedding of F octaves with "
             "its input has 3 (2 F + 1). Other embeddings of the original are not supported"
         )
+    if data_width == 2 * embedded:
+        raise WeightsError("the points' features are embedded too (embed_point_feats), which is not supported")
     queries = matrix(state, "encoder.query")[0] if "encoder.query" in state else None
     aligned_dim = matrix(state, "projection")[1] if "projection" in state else 0
     default = ShapeVAEConfig()
-    latents = int(options.get("num_latents", default.num_latents)) if queries is None else queries - bool(aligned_dim)
+    latents = option(options, "num_latents", default.num_latents) if queries is None else queries - bool(aligned_dim)
     return ShapeVAEConfig(
         num_latents=latents,
         embed_dim=matrix(state, "post_kl.weight")[1],
@@ -49,9 +51,9 @@ def shape_model_config(state: Mapping[str, Tensor], options: Mapping[str, Any]) 
         point_feats=data_width - embedded,
         out_dim=matrix(state, "decoder.output_proj.weight")[0],
         num_freqs=num_freqs,
-        include_pi=bool(options.get("include_pi", default.include_pi)),
+        include_pi=option(options, "include_pi", default.include_pi),
         qkv_bias=any(key.endswith("c_qkv.bias") for key in state),
-        init_scale=float(options.get("init_scale", default.init_scale)),
+        init_scale=option(options, "init_scale", default.init_scale),
         aligned_dim=aligned_dim,
     )
 
@@ -66,7 +68,7 @@ def denoiser_config(state: Mapping[str, Tensor], options: Mapping[str, Any]) -> 
     context_ln = "context_embed.weight" not in state
     default = DenoiserConfig()
     return DenoiserConfig(
-        latents=int(options.get("n_ctx", default.latents)),
+        latents=option(options, "n_ctx", default.latents),
         latent_channels=channels,
         width=width,
         layers=layers(state, "backbone.encoder"),
@@ -75,9 +77,54 @@ def denoiser_config(state: Mapping[str, Tensor], options: Mapping[str, Any]) -> 
         context_ln=context_ln,
         skip_ln="backbone.decoder.0.2.weight" in state,
         qkv_bias=any(key.endswith("c_qkv.bias") for key in state),
-        init_scale=float(options.get("init_scale", default.init_scale)),
-        flip_sin_to_cos=bool(options.get("flip_sin_to_cos", default.flip_sin_to_cos)),
+        init_scale=option(options, "init_scale", default.init_scale),
+        flip_sin_to_cos=option(options, "flip_sin_to_cos", default.flip_sin_to_cos),
     )
+
+
+SHAPE_MODEL_NAMES = {
+    "num_latents": "num_latents",
+    "embed_dim": "embed_dim",
+    "point_feats": "point_feats",
+    "out_dim": "out_dim",
+    "num_freqs": "num_freqs",
+    "width": "width",
+    "num_encoder_layers": "encoder_layers",
+    "num_decoder_layers": "decoder_layers",
+    "qkv_bias": "qkv_bias",
+}
+DENOISER_NAMES = {
+    "input_channels": "latent_channels",
+    "output_channels": "latent_channels",
+    "width": "width",
+    "layers": "layers",
+    "context_dim": "context_dim",
+    "context_ln": "context_ln",
+    "skip_ln": "skip_ln",
+    "qkv_bias": "qkv_bias",
+}
+"""Published option -> ours, for those that the weights themselves tell."""
+
+
+def differences(config: ShapeVAEConfig | DenoiserConfig, options: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each option on which the published config and the weights disagree; the weights count."""
+    names = SHAPE_MODEL_NAMES if isinstance(config, ShapeVAEConfig) else DENOISER_NAMES
+    return [
+        f"config.yaml says {key} {options[key]}, the weights have {getattr(config, name)}: the weights count"
+        for key, name in names.items()
+        if options.get(key) is not None and options[key] != getattr(config, name)
+    ]
+
+
+def option(options: Mapping[str, Any], key: str, default: Any) -> Any:
+    """Return an option of the type of `default`, which is taken where it is absent or null; else WeightsError."""
+    value = options.get(key)
+    if value is None:
+        return default
+    accepted = (int, float) if isinstance(default, float) else (type(default),)
+    if type(value) not in accepted:
+        raise WeightsError(f"config.yaml: {key} is {value!r}, expected {type(default).__name__}")
+    return type(default)(value)
 
 
 def matrix(state: Mapping[str, Tensor], key: str) -> tuple[int, int]:
@@ -98,7 +145,7 @@ def layers(state: Mapping[str, Tensor], stack: str) -> int:
 
 def heads(width: int, options: Mapping[str, Any]) -> int:
     """Return the number of attention heads; WeightsError when it does not divide `width`."""
-    count = int(options.get("heads", max(1, width // HEAD_WIDTH)))
+    count = option(options, "heads", max(1, width // HEAD_WIDTH))
     if count < 1 or width % count:
         raise WeightsError(f"heads is {count}, but the weights are {width} wide: give a divisor of it in the config")
     return count
