@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from framework.config.choice import Choice
+from framework.config.errors import ConfigError
 from framework.config.registered import Registered
 from framework.diffusion.config import NoiseScheduleConfig
 from framework.nets.config import ClipTextConfig, ClipVisionConfig, ViewEncoderConfig
@@ -195,11 +196,33 @@ class LatentsConfig:
 
 
 @dataclass(kw_only=True)
+class CleanupConfig:
+    """The stage `craftsman/cleanup`: the published preparation of pictures, in place of the stage `matting`."""
+
+    mode: Literal["original", "alpha_as_mask", "remove"] = "remove"
+    """`original` leaves pictures as they are (as the views that users gave were left), `alpha_as_mask` puts what is
+    not transparent over `color`, `remove` makes the background transparent."""
+    ratio: float = 1.0
+    """Factor on the picture's size before it is made square: below 1 leaves a margin."""
+    color: tuple[int, int, int, int] = (127, 127, 127, 255)
+    """Background of `alpha_as_mask`: red, green, blue, opacity in 0 to 255."""
+
+    def __post_init__(self) -> None:
+        if not 0.05 <= self.ratio <= 1.0:
+            raise ConfigError("ratio", f"is {self.ratio}, expected 0.05 to 1.0.")
+        if not all(0 <= value <= 255 for value in self.color):
+            raise ConfigError("color", f"is {self.color}, expected four numbers from 0 to 255.")
+
+
+@dataclass(kw_only=True)
 class ViewsConfig:
     """The stage `craftsman/views`: the foreground and the user's other views, as one set."""
 
     size: int = 96
-    """Side of a view in pixels."""
+    """Side of a view in pixels: that of the image encoder."""
+    resampling: Literal["lanczos", "clip"] = "lanczos"
+    """`lanczos` keeps transparency; `clip` is CLIP's published preprocessing: over white, shorter side scaled
+    (bicubic, in 8 bits), the square in the middle cut out."""
 
 
 @dataclass(kw_only=True)

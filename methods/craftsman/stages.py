@@ -1,4 +1,4 @@
-"""CraftsMan's stages: the views become a latent set, and the latent set a mesh."""
+"""CraftsMan's stages: pictures become views, the views a latent set, and the latent set a mesh."""
 
 from __future__ import annotations
 
@@ -16,14 +16,51 @@ from framework.geometry.grid import evaluate_grid
 from framework.geometry.isosurface import EmptySurface, marching_cubes
 from framework.geometry.mesh import Mesh
 from framework.geometry.simplify import simplify
+from framework.nets.clip_pixels import centre_square
 from framework.pipeline.case import Case
+from framework.pipeline.config import MattingConfig
+from framework.pipeline.inputs import VIEWS, view_artifact
+from framework.pipeline.matting import Matting
 from framework.pipeline.stage import Context, Stage, StageError
 from framework.renderers.views import canonical_cameras
-from methods.craftsman.config import ExtractionConfig, ShapeConfig, ViewsConfig
+from methods.craftsman.config import CleanupConfig, ExtractionConfig, ShapeConfig, ViewsConfig
 from methods.craftsman.nets.shape_vae import ShapeVAE
+from methods.craftsman.pictures import kept_alpha, over, shrunk, squared
 from methods.craftsman.systems import AutoencoderSystem, DiffusionSystem
 
-VIEW_NAMES = ("front", "right", "back", "left")
+
+class Cleanup(Stage):
+    """Prepares pictures as the published program did, in place of the stage `matting`."""
+
+    Config: ClassVar[type] = CleanupConfig
+    needs: ClassVar[Mapping[str, type]] = Matting.needs
+    uses: ClassVar[Mapping[str, type]] = Matting.uses
+    gives: ClassVar[Mapping[str, type]] = Matting.gives
+    may_give: ClassVar[Mapping[str, type]] = Matting.may_give
+    config: CleanupConfig
+
+    def __init__(self, config: CleanupConfig, context: Context) -> None:
+        super().__init__(config, context)
+        self.matting = Matting(MattingConfig(), context)
+
+    def run(self, case: Case) -> None:
+        """Write `foreground` and `foreground_<view>`: as they came, or square RGBA."""
+        for view in VIEWS:
+            if case.has(view_artifact("input", view)):
+                picture = self.cleaned(case.read(view_artifact("input", view)), view)
+                case.write(view_artifact("foreground", view), picture)
+
+    def cleaned(self, image: Image, view: str) -> Image:
+        """Return one picture prepared; `view` names it in errors. StageError when its background can't be removed."""
+        if self.config.mode == "original":
+            return image
+        picture = image.with_alpha().to_pil()
+        if picture.getchannel("A").getbbox() is None:
+            raise StageError(f"{view} view: everything is transparent", "Give a picture that shows the object")
+        if self.config.mode == "remove":
+            picture = kept_alpha(picture) or Image(self.matting.separate(image, view)).to_pil()
+        square = squared(shrunk(picture, self.config.ratio))
+        return Image.from_pil(over(square, self.config.color) if self.config.mode == "alpha_as_mask" else square)
 
 
 class Views(Stage):
@@ -41,11 +78,18 @@ class Views(Stage):
 
     def run(self, case: Case) -> None:
         """Write `views`: one to four square RGBA pictures."""
-        names = [name for name in VIEW_NAMES if name == "front" or case.has(f"foreground_{name}")]
-        pictures = {name: case.read("foreground" if name == "front" else f"foreground_{name}") for name in names}
-        images = {name: picture.resized(self.config.size) for name, picture in pictures.items()}
-        indices = torch.tensor([VIEW_NAMES.index(name) for name in names])
+        names = [name for name in VIEWS if name == VIEWS[0] or case.has(view_artifact("foreground", name))]
+        images = {name: self.resized(case.read(view_artifact("foreground", name))) for name in names}
+        indices = torch.tensor([VIEWS.index(name) for name in names])
         case.write("views", MultiView(images, canonical_cameras()[indices]))
+
+    def resized(self, image: Image) -> Image:
+        """Return the square of the encoder's size: of the whole picture, or as CLIP's preprocessing cuts it."""
+        if self.config.resampling == "clip":
+            return Image.from_pil(centre_square(image.over().to_pil(), self.config.size))
+        if image.width != image.height:
+            image = Image.from_pil(squared(image.with_alpha().to_pil()))
+        return image.resized(self.config.size)
 
 
 class Shape(Stage):
@@ -59,6 +103,7 @@ class Shape(Stage):
     def __init__(self, config: ShapeConfig, context: Context) -> None:
         super().__init__(config, context)
         self.diffusion = DiffusionSystem.load(context.weights_of("diffusion"), context.device).eval()
+        self.diffusion.view_encoder.drop_unused()
         self.shape_model = AutoencoderSystem.load(context.weights_of("autoencoder"), context.device).eval().shape_model
 
     @torch.no_grad()

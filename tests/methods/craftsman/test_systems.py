@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 
+from framework.config.build import from_dict, to_dict
+from framework.config.choice import Choice
+from framework.config.errors import ConfigError
 from framework.nets.gaussian import DiagonalGaussian
+from methods.craftsman.config import ClipViewsConfig, DiffusionConfig
 from methods.craftsman.systems import AutoencoderSystem, DiffusionSystem
 from tests.methods.craftsman import tiny
 
@@ -51,9 +59,17 @@ def test_diffusion_overfits_one_batch() -> None:
     assert sum(losses[-20:]) < 0.7 * sum(losses[:20])
 
 
-@pytest.mark.parametrize("guidance", [0.0, 1.0, 3.0])
-def test_samples_repeat_with_the_seed_and_change_with_it(guidance: float) -> None:
-    system, batch = DiffusionSystem(tiny.diffusion_config()).eval(), diffusion_batch(2)
+def clip_choice(**changes: Any) -> Choice:
+    return Choice("craftsman/clip", tiny.clip_config(**changes))
+
+
+ENCODERS = pytest.mark.parametrize("encoder", [{}, {"view_encoder": clip_choice()}], ids=["vit", "clip"])
+
+
+@ENCODERS
+@pytest.mark.parametrize("guidance", [-2.0, 0.0, 1.0, 3.0])
+def test_samples_repeat_with_the_seed_and_change_with_it(guidance: float, encoder: dict[str, Any]) -> None:
+    system, batch = DiffusionSystem(tiny.diffusion_config(**encoder)).eval(), diffusion_batch(2)
 
     def sample(seed: int) -> torch.Tensor:
         generator = torch.Generator().manual_seed(seed)
@@ -65,8 +81,9 @@ def test_samples_repeat_with_the_seed_and_change_with_it(guidance: float) -> Non
     assert sample(3).shape == (2, 8, 4)
 
 
-def test_no_guidance_ignores_the_pictures() -> None:
-    system, batch = DiffusionSystem(tiny.diffusion_config()).eval(), diffusion_batch(1)
+@ENCODERS
+def test_no_guidance_ignores_the_pictures(encoder: dict[str, Any]) -> None:
+    system, batch = DiffusionSystem(tiny.diffusion_config(**encoder)).eval(), diffusion_batch(1)
     cameras = batch["world_from_camera"][:, :1]
     samples = [
         system.sample(views, cameras, steps=2, guidance=0.0, generator=torch.Generator().manual_seed(0))
@@ -93,6 +110,76 @@ def test_condition_is_dropped_per_item() -> None:
     share = (kept == 0).all(dim=1).float().mean().item()
     assert share == pytest.approx(0.5, abs=0.1)
     assert ((kept == 0).all(dim=1) | (kept == 1).all(dim=1)).all()
+
+
+def test_condition_is_dropped_for_the_whole_batch_as_in_the_original() -> None:
+    torch.manual_seed(0)
+    system = DiffusionSystem(tiny.diffusion_config(condition_dropout=0.5, condition_drop="batch"))
+    batches = [system._dropped(torch.ones(3, 2, 3)).unique().tolist() for _ in range(200)]
+    assert batches.count([0.0]) + batches.count([1.0]) == 200
+    assert 70 <= batches.count([0.0]) <= 130
+
+
+def test_dropped_items_get_the_encoders_own_tokens() -> None:
+    torch.manual_seed(0)
+    system = DiffusionSystem(tiny.diffusion_config(condition_dropout=0.5, view_encoder=clip_choice()))
+    batch = diffusion_batch(8)
+    condition = system.view_encoder(batch["views"], batch["world_from_camera"])
+    empty, dropped = system.view_encoder.unconditional(condition), system._dropped(condition)
+    kinds = [
+        (torch.equal(row, full), torch.equal(row, none))
+        for row, full, none in zip(dropped, condition, empty, strict=True)
+    ]
+    assert set(kinds) == {(True, False), (False, True)}
+
+
+def test_a_frozen_tower_stays_while_its_modulation_trains() -> None:
+    torch.manual_seed(0)
+    system = DiffusionSystem(tiny.diffusion_config(view_encoder=clip_choice()))
+    system.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
+    before = {name: value.clone() for name, value in system.view_encoder.state_dict().items()}
+    optimizer = torch.optim.AdamW([value for value in system.parameters() if value.requires_grad], lr=1e-2)
+    for _ in range(2):  # the denoiser's context projection must not be at its start for gradients to arrive
+        optimizer.zero_grad()
+        system.training_step(diffusion_batch(), 0).backward()
+        optimizer.step()
+    changed = {name for name, value in system.view_encoder.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {name for name in before if ".mod_norm" in name}
+
+
+def test_options_without_a_type_mean_the_small_transformer() -> None:
+    """Weights and runs from before the encoder was a choice."""
+    saved = {"view_encoder": {"image_size": 16, "patch_size": 8, "width": 32, "layers": 1, "heads": 2}}
+    config = from_dict(DiffusionConfig, saved)
+    assert config.view_encoder == tiny.diffusion_config().view_encoder
+    assert from_dict(DiffusionConfig, to_dict(config)) == config
+    assert (
+        from_dict(DiffusionConfig, {"view_encoder": {"type": "craftsman/clip"}}).view_encoder.config
+        == ClipViewsConfig()
+    )
+    with pytest.raises(ConfigError, match="system.view_encoder.image_sizes: unknown key. Nearest: image_size"):
+        from_dict(DiffusionConfig, {"view_encoder": {"image_sizes": 16}}, "system")
+
+
+def test_shipped_weights_still_name_their_encoder() -> None:
+    folder = Path(__file__).parents[3] / "ckpts" / "craftsman-small" / "diffusion"
+    config = from_dict(DiffusionConfig, json.loads((folder / "config.json").read_text())["config"])
+    assert config.view_encoder.type == "vit"
+
+
+def test_clip_systems_are_saved_and_loaded_whole(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    system = DiffusionSystem(tiny.diffusion_config(view_encoder=clip_choice()))
+    loaded = DiffusionSystem.load(system.save(tmp_path / "weights"))
+    assert loaded.config == system.config
+    assert all(torch.equal(value, system.state_dict()[name]) for name, value in loaded.state_dict().items())
+
+
+def test_tokens_must_be_as_wide_as_the_denoiser_reads_them() -> None:
+    config = tiny.diffusion_config(view_encoder=clip_choice())
+    config.denoiser.context_dim = 48
+    with pytest.raises(ConfigError, match="system.denoiser.context_dim: is 48, .* 32 wide"):
+        DiffusionSystem(config)
 
 
 def test_posterior_statistics() -> None:
