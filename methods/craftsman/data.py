@@ -29,7 +29,7 @@ from framework import registry
 from framework.artifacts.atomic import atomic_file, write_json
 from framework.config.build import to_dict
 from framework.data.sampler import StepBatchSampler
-from framework.weights.folder import tensor_hash
+from framework.weights.opening import fingerprint
 from framework.weights.resolve import resolve
 from methods.craftsman.config import LatentsConfig
 from methods.craftsman.systems import AutoencoderSystem
@@ -99,7 +99,7 @@ class LatentsData(pl.LightningDataModule):
     def folder(self) -> Path:
         """Where the cache of this set and these weights lies."""
         if self._folder is None:
-            weights = tensor_hash(resolve(self.config.autoencoder))
+            weights = fingerprint(resolve(self.config.autoencoder))
             facts = {
                 "weights": weights,
                 "source": self._facts,

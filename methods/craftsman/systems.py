@@ -75,7 +75,7 @@ class AutoencoderSystem(System):
 
 
 class DiffusionSystem(System):
-    """Trains denoiser and image encoder on latents that the autoencoder made before (`LatentsData`)."""
+    """Trains denoiser and image encoder on latents: made before (`LatentsData`), or from a batch's surface points."""
 
     Config: ClassVar[type] = DiffusionConfig
     registry_name: ClassVar[str] = "craftsman/diffusion"
@@ -154,11 +154,21 @@ class DiffusionSystem(System):
         steps: int,
         guidance: float,
         eta: float = 0.0,
+        latents: int | None = None,
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "B L E"]:
-        """Latents in the autoencoder's scale for one to four RGBA views; noise from a CPU `generator`."""
+        """Latents in the autoencoder's scale for one to four RGBA views; noise from a CPU `generator`.
+
+        `latents` is how many vectors are sampled, by default those of the config. Raises ValueError when there are none,
+        and for another number where each vector has a role of its own.
+        """
         denoiser = self.config.denoiser
-        noise = torch.randn((len(views), denoiser.latents, denoiser.latent_channels), generator=generator)
+        count = denoiser.latents if latents is None else latents
+        if count < 1:
+            raise ValueError(f"latents is {count}, expected at least 1")
+        if count != denoiser.latents and (denoiser.latent_positions or self.config.normalize_latents):
+            raise ValueError(f"latents is {count}, but these weights tell {denoiser.latents} latents apart")
+        noise = torch.randn((len(views), count, denoiser.latent_channels), generator=generator)
         return self.sample_from(
             noise, views, world_from_camera, steps=steps, guidance=guidance, eta=eta, generator=generator
         )
@@ -204,8 +214,7 @@ class DiffusionSystem(System):
         return {"views": rgba[..., :3] * alpha + (1.0 - alpha)}
 
     def _denoising_loss(self, batch: Batch, condition: Tensor) -> Tensor:
-        posterior = DiagonalGaussian(batch["mean"], batch["log_variance"])
-        clean = (posterior.sample() - self.latent_mean) / self.latent_std * self.config.latent_scale
+        clean = (self._posterior(batch).sample() - self.latent_mean) / self.latent_std * self.config.latent_scale
         noise = torch.randn_like(clean)
         timesteps = torch.randint(0, self.config.schedule.train_steps, (len(clean),), device=clean.device)
         prediction = self.denoiser(self.scheduler.add_noise(clean, noise, timesteps), timesteps, condition)
@@ -213,6 +222,13 @@ class DiffusionSystem(System):
         return diffusion_loss(
             self.scheduler, prediction, target, timesteps, gamma=self.config.snr_gamma, kind=self.config.loss
         )
+
+    def _posterior(self, batch: Batch) -> DiagonalGaussian:
+        """The latents that stand for the batch's shapes: made before, or by the autoencoder from surface points."""
+        if "mean" in batch:
+            return DiagonalGaussian(batch["mean"], batch["log_variance"])
+        with torch.no_grad():
+            return self.autoencoder().shape_model.encode(batch["surface"])[0]
 
     def _training_views(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """All views, or the front one and a random number of the others; some refitted or recoloured.
