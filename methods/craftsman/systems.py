@@ -159,8 +159,8 @@ class DiffusionSystem(System):
     ) -> Float[Tensor, "B L E"]:
         """Latents in the autoencoder's scale for one to four RGBA views; noise from a CPU `generator`.
 
-        `latents` is how many vectors are sampled, by default those of the config. Raises ValueError when there are none,
-        and for another number where each vector has a role of its own.
+        `latents` is how many vectors are sampled, by default those of the config. Raises ValueError when there are
+        none, and for another number where each vector has a role of its own.
         """
         denoiser = self.config.denoiser
         count = denoiser.latents if latents is None else latents
