@@ -14,7 +14,6 @@ import torch
 import torch.utils.checkpoint
 from jaxtyping import Float
 from torch import Tensor, nn
-from transformers import CLIPConfig, CLIPModel
 
 from framework.nets.config import ClipTextConfig, ClipVisionConfig
 
@@ -34,6 +33,8 @@ def build_clip(vision: ClipVisionConfig, text: ClipTextConfig | None = None, mod
     `modulation_channels` > 0 adds `mod_norm1` and `mod_norm2` to every block of the vision tower, which change nothing
     before they are trained.
     """
+    from transformers import CLIPModel  # takes a while, so only who builds one waits for it
+
     # transformers has no vision tower alone under these names, so the smallest text tower is built and dropped.
     model = CLIPModel(_transformers_config(vision, text or SMALLEST_TEXT))
     if text is None:
@@ -103,8 +104,9 @@ def _block(layer: Clip, x: Tensor, condition: Tensor | None) -> Tensor:
     return x + layer.mlp(normed)
 
 
-def _transformers_config(vision: ClipVisionConfig, text: ClipTextConfig) -> CLIPConfig:
+def _transformers_config(vision: ClipVisionConfig, text: ClipTextConfig) -> Any:
     """The same numbers under transformers' names."""
+    from transformers import CLIPConfig
 
     def tower(part: ClipVisionConfig | ClipTextConfig) -> dict[str, object]:
         return {

@@ -188,7 +188,7 @@ class ExportOptions:
 class ListOptions:
     """Show what can be named: `list methods "std*"`."""
 
-    what: Literal["methods", "systems", "stages", "data", "renderers", "experiments"] = field(
+    what: Literal["methods", "systems", "stages", "data", "encoders", "renderers", "experiments"] = field(
         default="methods", metadata={"positional": True}
     )
     """What to list."""

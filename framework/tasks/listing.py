@@ -59,6 +59,7 @@ TABLES: dict[str, Callable[[], dict[str, str]]] = {
     "systems": _registered("system"),
     "stages": _registered("stage"),
     "data": _registered("data"),
+    "encoders": _registered("encoder"),
     "renderers": _registered("renderer"),
     "experiments": _experiments,
 }

@@ -50,6 +50,8 @@ class Outer:
     """Chosen by name."""
     several: list[Annotated[Any, Registered("renderer")]] = field(default_factory=list)
     """Several, each chosen by name."""
+    usual: Annotated[Any, Registered("renderer", default="torch")] = None
+    """Chosen by name, or the usual one."""
 
     def __post_init__(self) -> None:
         if self.count < 0:
@@ -71,6 +73,7 @@ EVERYTHING = {
     "either": "text",
     "drawn": {"type": "torch", "chunk": 1000},
     "several": [{"type": "torch"}],
+    "usual": {"chunk": 1000},
 }
 
 
@@ -91,6 +94,14 @@ def test_round_trip() -> None:
     built = from_dict(Outer, EVERYTHING)
     assert from_dict(Outer, to_dict(built)) == built
     assert to_dict(built)["drawn"]["type"] == "torch"
+
+
+def test_a_choice_can_have_a_default_name() -> None:
+    for given in ({}, {"type": "torch"}, None):
+        assert from_dict(Outer, {"count": 1, "usual": given}).usual.type == "torch"
+    assert from_dict(Outer, {"count": 1, "usual": {"chunk": 1000}}).usual.config.chunk == 1000
+    with pytest.raises(ConfigError, match="outer.usual.chunks: unknown key. Nearest: chunk"):
+        from_dict(Outer, {"count": 1, "usual": {"chunks": 1000}}, "outer")
 
 
 def test_whole_floats_are_whole_numbers() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from framework.config.compose import resolve
 from framework.config.errors import ConfigError
-from framework.config.overrides import assign, escape, read_value
+from framework.config.overrides import assign, escape, hint_at, read_value
 from framework.config.registered import Registered
 
 
@@ -25,6 +25,8 @@ class Options:
     """Chosen by name."""
     stages: list[Annotated[Any, Registered("stage")]] = field(default_factory=list)
     """Several."""
+    usual: Annotated[Any, Registered("renderer", default="torch")] = None
+    """Chosen by name, or the usual one."""
 
 
 NASTY = [
@@ -108,6 +110,12 @@ def test_nested_and_new_keys() -> None:
     assign(config, "drawn.chunk", "100", Options)
     assign(config, "brand.new", "1", Options)
     assert config == {"drawn": {"type": "torch", "chunk": 100}, "brand": {"new": 1}}
+
+
+def test_options_of_a_default_name_are_known_before_it_is_named() -> None:
+    for config in ({}, {"usual": {}}, {"usual": {"type": "torch"}}):
+        assert hint_at(Options, config, ["usual", "chunk"]) is int
+    assert hint_at(Options, {}, ["drawn", "chunk"]) is None
 
 
 def test_elements_of_lists_by_type_and_index() -> None:
