@@ -119,7 +119,10 @@ class DiffusionSystem(System):
         return loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Loss under all views, and IoU of shapes sampled from the front view alone; the same noise each time."""
+        """Loss under all views, and IoU of sampled shapes; the same noise each time.
+
+        A system that trains on any number of views samples from the front one alone, else from all.
+        """
         self._score(batch, batch_index, "val")
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
@@ -132,9 +135,10 @@ class DiffusionSystem(System):
             torch.manual_seed(batch_index)
             loss = self._denoising_loss(batch, self.view_encoder(views, cameras))
         generator = torch.Generator().manual_seed(batch_index)
+        known = 1 if self.config.random_views else views.shape[1]
         latents = self.sample(
-            views[:, :1],
-            cameras[:, :1],
+            views[:, :known],
+            cameras[:, :known],
             steps=self.config.validation_steps,
             guidance=self.config.validation_guidance,
             generator=generator,

@@ -182,6 +182,18 @@ def test_tokens_must_be_as_wide_as_the_denoiser_reads_them() -> None:
         DiffusionSystem(config)
 
 
+@pytest.mark.parametrize(("random_views", "expected"), [(True, 1), (False, 4)])
+def test_validation_samples_from_as_many_views_as_training_prepares_for(random_views: bool, expected: int) -> None:
+    system = DiffusionSystem(tiny.diffusion_config(random_views=random_views, validation_steps=1)).eval()
+    system.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]
+    system._autoencoder.append(AutoencoderSystem(tiny.autoencoder_config()).eval())
+    counts = []
+    system.view_encoder.register_forward_hook(lambda _, inputs, output: counts.append(inputs[0].shape[1]))
+    with torch.no_grad():
+        system.validation_step(diffusion_batch() | {"points": torch.rand(3, 5, 3), "occupancy": torch.ones(3, 5)}, 0)
+    assert counts == [4, expected]
+
+
 def test_posterior_statistics() -> None:
     posterior = DiagonalGaussian.from_moments(torch.tensor([[[0.5, 100.0]]]))
     assert posterior.log_variance.item() == 20.0
