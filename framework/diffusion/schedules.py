@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from diffusers import DDIMScheduler, DDPMScheduler
+from jaxtyping import Int
 from torch import Tensor
 
 from framework.diffusion.config import NoiseScheduleConfig
@@ -40,3 +42,9 @@ def signal_to_noise(scheduler: DDPMScheduler, timesteps: Tensor) -> Tensor:
     """alpha_bar / (1 - alpha_bar) at integer `timesteps` (B,); the ratio of signal to noise variance."""
     alpha_bar = scheduler.alphas_cumprod.to(timesteps.device)[timesteps]
     return alpha_bar / (1.0 - alpha_bar)
+
+
+def random_timesteps(count: int, train_steps: int, power: float, device: torch.device) -> Int[Tensor, " B"]:
+    """Training timesteps T * u^(1 / power) in [0, T) with u uniform: a power above 1 prefers the noisy ones."""
+    share = torch.rand(count, device=device) ** (1.0 / power)
+    return (share * train_steps).long().clamp(max=train_steps - 1)

@@ -13,7 +13,7 @@ class ViewEncoderConfig:
 
     image_size: int = 96
     """Side of a view in pixels; other sizes are resampled."""
-    patch_size: int = 12
+    patch_size: int = 16
     """Side of a patch in pixels."""
     width: int = 192
     """Channels of a token, and of the condition."""
@@ -25,6 +25,8 @@ class ViewEncoderConfig:
     def __post_init__(self) -> None:
         _check_heads(self.width, self.heads)
         _check_patches(self.image_size, self.patch_size)
+        if self.patch_size & (self.patch_size - 1):
+            raise ConfigError("patch_size", f"is {self.patch_size}, expected a power of two.")
 
 
 @dataclass(kw_only=True)

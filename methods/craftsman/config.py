@@ -149,6 +149,10 @@ class DiffusionConfig:
     """Error measure of the prediction."""
     snr_gamma: float = 5.0
     """Min-SNR weighting (Hang et al. 2023); 0: every noise level weighs the same."""
+    timestep_power: float = 1.0
+    """Training timesteps are T * u^(1 / power) with u uniform in [0, 1): 1 is uniform, a larger power prefers the noisy
+    ones. Many latents say the same thing about a shape, so it shows through much noise, and only where it does not
+    can the picture be learned from."""
     condition_dropout: float = 0.1
     """Share of items trained without condition, for classifier-free guidance."""
     condition_drop: Literal["item", "batch"] = "item"
@@ -253,5 +257,8 @@ class ShapeConfig:
     """Classifier-free guidance: 1 follows the condition alone, 0 ignores it."""
     eta: float = 0.0
     """Share of fresh noise per step: 0 is deterministic (DDIM), 1 is ancestral (DDPM)."""
+    latents: int | None = None
+    """Latent vectors to sample; null: as many as the encoder has queries. The published aligned weights sample 257 so,
+    though they were trained on 256."""
     extraction: ExtractionConfig = field(default_factory=ExtractionConfig)
     """From the field to the mesh."""

@@ -117,6 +117,7 @@ class Shape(Stage):
             steps=self.config.steps,
             guidance=self.config.guidance,
             eta=self.config.eta,
+            latents=self.config.latents,
             generator=torch.Generator().manual_seed(case.seed),
         )
         case.write("latents", LatentSet(latents[0].float().cpu().numpy()))

@@ -14,7 +14,8 @@ from framework import registry
 from framework.config.errors import ConfigError
 from framework.diffusion.losses import diffusion_loss, diffusion_target
 from framework.diffusion.sampling import sample_latents
-from framework.diffusion.schedules import training_scheduler
+from framework.diffusion.schedules import random_timesteps, training_scheduler
+from framework.nets.clip import TEXT_PARTS
 from framework.nets.gaussian import DiagonalGaussian
 from framework.systems.system import System
 from methods.craftsman.config import AutoencoderConfig, DiffusionConfig
@@ -100,6 +101,12 @@ class DiffusionSystem(System):
         self.scheduler = training_scheduler(config.schedule)
         # Outside the module tree: the autoencoder is frozen, and has its own weights folder.
         self._autoencoder: list[AutoencoderSystem] = []
+
+    def load_own_state(self, tensors: Mapping[str, Tensor], where: str) -> None:
+        """As in `System`; a text tower that came with published weights is passed over where there is none here."""
+        own, text = self.own_state(), tuple(f"view_encoder.model.{part}" for part in TEXT_PARTS)
+        kept = {name: value for name, value in tensors.items() if name in own or not name.startswith(text)}
+        super().load_own_state(kept, where)
 
     def on_fit_start(self) -> None:
         """Take the encoder's start weights and the training set's latent statistics, unless weights brought both."""
@@ -220,7 +227,9 @@ class DiffusionSystem(System):
     def _denoising_loss(self, batch: Batch, condition: Tensor) -> Tensor:
         clean = (self._posterior(batch).sample() - self.latent_mean) / self.latent_std * self.config.latent_scale
         noise = torch.randn_like(clean)
-        timesteps = torch.randint(0, self.config.schedule.train_steps, (len(clean),), device=clean.device)
+        timesteps = random_timesteps(
+            len(clean), self.config.schedule.train_steps, self.config.timestep_power, clean.device
+        )
         prediction = self.denoiser(self.scheduler.add_noise(clean, noise, timesteps), timesteps, condition)
         target = diffusion_target(self.scheduler, clean, noise, timesteps)
         return diffusion_loss(
@@ -242,7 +251,7 @@ class DiffusionSystem(System):
         views, cameras = batch["views"], batch["world_from_camera"]
         if not self.config.random_views:
             return views, cameras
-        count = int(torch.randint(0, views.shape[1], (2,)).min())
+        count = int(torch.randint(0, views.shape[1], (3,)).min())
         others = 1 + torch.randperm(views.shape[1] - 1)[:count]
         chosen = torch.cat([torch.zeros(1, dtype=torch.long), others])
         views, cameras = views[:, chosen], cameras[:, chosen]
