@@ -126,9 +126,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", default="ckpts/craftsman-small", help="folder with autoencoder/ and diffusion/")
     parser.add_argument("--output", default="outputs/benchmarks/craftsman-small")
-    parser.add_argument("--train", type=int, default=3000, help="training objects that retrieval may choose from")
+    parser.add_argument("--train", type=int, default=2800, help="training objects that retrieval may choose from")
     parser.add_argument("--surface-points", type=int, default=2048)
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--guidance", type=float, default=1.0)
     options = parser.parse_args()
 

@@ -89,7 +89,7 @@ def _run(folder: Path, *words: str) -> list[str]:
         ("predict trainer.devices=8", "trainer: is an option of test, train, validate, not of predict."),
         ("predict experiment=x", "experiment: is an option of test, train, validate, not of predict."),
         ("predict photo.png", "'photo.png' is not understood: options are written key=value."),
-        ("export", "run is missing. Give it: "),
+        ("export", "run is missing. Give one: "),
         ("export run=x format=fbx", "format: 'fbx' is not one of weights, "),
         ("prepare data=shapes", "output is missing. Give it: "),
         ("prepare output=x", "data is missing. Give it: "),
