@@ -14,9 +14,10 @@ from framework.data.procedural.catalogue import generate
 from framework.data.procedural.sampling import build_mesh
 from framework.export.mesh_files import save_mesh
 from framework.trainers.run_folder import RUN_ID_VARIABLE
+from tests.methods.craftsman.official_files import tiny_state, write_folder
 
 REPOSITORY = Path(__file__).parents[1]
-DOCUMENTS = ["README.md", "docs/own_meshes.md", "methods/craftsman/README.md"]
+DOCUMENTS = ["README.md", "docs/own_meshes.md", "docs/official_weights.md", "methods/craftsman/README.md"]
 
 ITEMS = "batch_size=2 surface_points=64 supervision_points=32 validation_points=32"
 PROCEDURAL = f"{ITEMS} train=4 val=2 test=2 samples=200 render_size=32 processes=0"
@@ -59,11 +60,12 @@ def tiny_data(given: str) -> list[str]:
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder with what the documents take for granted: the pictures, and some meshes."""
+    """An empty folder with what the documents take for granted: pictures, some meshes, downloaded official weights."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(REPOSITORY / "docs" / "pictures", tmp_path / "docs" / "pictures")
     for number in range(3):
         save_mesh(build_mesh(generate("mug", number), resolution=24), tmp_path / "my_meshes" / f"mug_{number}.obj")
+    write_folder(tmp_path / "downloads" / "craftsman", tiny_state())
     return tmp_path
 
 
