@@ -171,6 +171,10 @@ class DiffusionConfig:
     """Longest side of a refitted object as a share of the picture's."""
     recolor_views: float = 0.0
     """Change the colours of training views: channels change places and are scaled by up to this share. 0: never."""
+    jitter_views: float = 0.0
+    """Move and scale training views by up to this share of their side."""
+    token_dropout: float = 0.0
+    """Share of the condition's tokens left out in training, each by its own draw."""
     validation_steps: int = 20
     """Denoising steps of the samples drawn in validation."""
     validation_guidance: float = 1.0

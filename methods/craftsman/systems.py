@@ -22,7 +22,7 @@ from methods.craftsman.config import AutoencoderConfig, DiffusionConfig
 from methods.craftsman.losses import occupancy_scores, reconstruction_loss
 from methods.craftsman.nets.denoiser import LatentSetDenoiser
 from methods.craftsman.nets.shape_vae import ShapeVAE
-from methods.craftsman.view_sets import recolored, refitted
+from methods.craftsman.view_sets import jittered, recolored, refitted
 
 Batch = Mapping[str, Any]
 
@@ -244,7 +244,7 @@ class DiffusionSystem(System):
             return self.autoencoder().shape_model.encode(batch["surface"])[0]
 
     def _training_views(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """All views, or the front one and a random number of the others; some refitted or recoloured.
+        """All views, or the front one and a random number of the others; some refitted, recoloured, moved.
 
         Small numbers are frequent.
         """
@@ -259,12 +259,17 @@ class DiffusionSystem(System):
         views = torch.where(refit.view(-1, 1, 1, 1, 1), refitted(views, self.config.view_fill), views)
         if self.config.recolor_views:
             views = recolored(views, self.config.recolor_views)
+        if self.config.jitter_views:
+            views = jittered(views, self.config.jitter_views)
         return views, cameras
 
     def _dropped(self, condition: Tensor) -> Tensor:
-        """The condition, with what stands for no pictures in place of a random share of the items, or of the batch."""
+        """The condition, with what stands for no pictures in place of random items (or the batch) and tokens."""
         draws = len(condition) if self.config.condition_drop == "item" else 1
         dropped = torch.rand(draws, 1, 1, device=condition.device) < self.config.condition_dropout
+        if self.config.token_dropout:
+            tokens = torch.rand(*condition.shape[:2], 1, device=condition.device) < self.config.token_dropout
+            dropped = dropped | tokens
         if not dropped.any():
             return condition
         return torch.where(dropped, self.view_encoder.unconditional(condition), condition)

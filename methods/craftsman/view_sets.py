@@ -1,4 +1,4 @@
-"""Sets of views as tensors: how large the object appears in them, and in which colours.
+"""Sets of views as tensors: where and how large the object appears in them, and in which colours.
 
 B batch, K views, S side of a view.
 """
@@ -22,12 +22,20 @@ def refitted(views: Float[Tensor, "B K 4 S S"], fill: float) -> Float[Tensor, "B
     count = views.shape[1]
     theta = torch.zeros(len(views), count, 2, 3, device=views.device, dtype=views.dtype)
     theta[..., 0, 0] = theta[..., 1, 1] = zoom[:, None]
-    flat = views.flatten(0, 1)
-    premultiplied = torch.cat([flat[:, :3] * flat[:, 3:], flat[:, 3:]], dim=1)
-    grid = affine_grid(theta.flatten(0, 1), list(flat.shape), align_corners=False)
-    moved = grid_sample(premultiplied, grid, align_corners=False)
-    alpha = moved[:, 3:]
-    return torch.cat([moved[:, :3] / alpha.clamp(min=1e-6), alpha], dim=1).reshape(views.shape)
+    return _resampled(views, theta.flatten(0, 1))
+
+
+def jittered(views: Float[Tensor, "B K 4 S S"], amount: float) -> Float[Tensor, "B K 4 S S"]:
+    """Move and scale each RGBA view by its own random share, up to `amount` of its side and of its size.
+
+    Too little to change what the picture shows, enough that its pixels cannot be learned by heart.
+    """
+    count = views.shape[0] * views.shape[1]
+    draws = 2.0 * torch.rand(count, 3, device=views.device, dtype=views.dtype) - 1.0
+    theta = torch.zeros(count, 2, 3, device=views.device, dtype=views.dtype)
+    theta[:, 0, 0] = theta[:, 1, 1] = 1.0 + amount * draws[:, 0]
+    theta[:, :, 2] = 2.0 * amount * draws[:, 1:]
+    return _resampled(views, theta)
 
 
 def recolored(views: Float[Tensor, "B K 4 S S"], strength: float) -> Float[Tensor, "B K 4 S S"]:
@@ -40,6 +48,15 @@ def recolored(views: Float[Tensor, "B K 4 S S"], strength: float) -> Float[Tenso
     colours = views[:, :, :3].gather(2, order[:, None, :, None, None].expand(-1, views.shape[1], -1, *views.shape[3:]))
     gain = 1.0 + strength * (2.0 * torch.rand(batch, 1, 3, 1, 1, device=device) - 1.0)
     return torch.cat([(colours * gain).clamp(max=1.0), views[:, :, 3:]], dim=2)
+
+
+def _resampled(views: Tensor, theta: Float[Tensor, "BK 2 3"]) -> Tensor:
+    """Views seen through affine maps of `affine_grid`; colours are filtered premultiplied."""
+    flat = views.flatten(0, 1)
+    premultiplied = torch.cat([flat[:, :3] * flat[:, 3:], flat[:, 3:]], dim=1)
+    moved = grid_sample(premultiplied, affine_grid(theta, list(flat.shape), align_corners=False), align_corners=False)
+    alpha = moved[:, 3:]
+    return torch.cat([moved[:, :3] / alpha.clamp(min=1e-6), alpha], dim=1).reshape(views.shape)
 
 
 def _extent(views: Tensor, dim: int) -> Float[Tensor, " B"]:

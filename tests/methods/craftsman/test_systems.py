@@ -112,6 +112,14 @@ def test_condition_is_dropped_per_item() -> None:
     assert ((kept == 0).all(dim=1) | (kept == 1).all(dim=1)).all()
 
 
+def test_tokens_are_left_out_one_by_one() -> None:
+    torch.manual_seed(0)
+    system = DiffusionSystem(tiny.diffusion_config(condition_dropout=0.0, token_dropout=0.25))
+    kept = (system._dropped(torch.ones(40, 50, 3)) == 1).all(dim=-1)
+    assert abs(kept.float().mean().item() - 0.75) < 0.05
+    assert kept.float().mean(dim=1).std() < 0.15
+
+
 def test_condition_is_dropped_for_the_whole_batch_as_in_the_original() -> None:
     torch.manual_seed(0)
     system = DiffusionSystem(tiny.diffusion_config(condition_dropout=0.5, condition_drop="batch"))

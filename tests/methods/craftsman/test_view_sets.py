@@ -1,10 +1,10 @@
-"""Refitting changes the apparent size and nothing else, recolouring the colours and nothing else."""
+"""Refitting changes the apparent size, recolouring the colours, jitter the place, and nothing else."""
 
 from __future__ import annotations
 
 import torch
 
-from methods.craftsman.view_sets import recolored, refitted
+from methods.craftsman.view_sets import jittered, recolored, refitted
 
 
 def boxes(*sides: int, size: int = 64) -> torch.Tensor:
@@ -46,3 +46,15 @@ def test_recolouring_permutes_and_scales_the_channels_of_an_item_alike() -> None
     colours, before = result[:, 0, :3, 32, 32].sort(dim=1).values, torch.tensor([0.2, 0.5, 0.9])
     assert ((colours - before).abs() <= 0.2 * before + 1e-6).all() and result.max() <= 1.0
     assert len(result[:, 0, :3, 32, 32].unique(dim=0)) == 8
+
+
+def test_jitter_moves_each_view_a_little() -> None:
+    torch.manual_seed(0)
+    views = boxes(20, 20).expand(6, -1, -1, -1, -1)
+    result = jittered(views, 0.05)
+    places = torch.stack([(view[3] > 0.5).nonzero().float().mean(dim=0) for view in result.flatten(0, 1)])
+    assert len(places.round().unique(dim=0)) > 6
+    # Five hundredths of 64 pixels, and the same share of the distance from the middle.
+    assert (places - 31.5).abs().max() <= 64 * 0.05 * 1.05 + 0.5
+    assert all(abs(side_of(view) - 20) <= 2 for view in result.flatten(0, 1))
+    assert torch.equal(jittered(boxes(0), 0.05), boxes(0))
