@@ -40,7 +40,8 @@ class Proportions:
         """A box that holds the object, with a margin."""
         widest = float(self._spread(np.linspace(0.0, 1.0, 65)).max()) * 1.01
         sides = np.array([self.width * widest, 1.0, self.depth * widest])
-        return vector(self.lower * sides - self._margin), vector(self.upper * sides + self._margin)
+        margin = float(self._margin)
+        return vector(np.multiply(self.lower, sides) - margin), vector(np.multiply(self.upper, sides) + margin)
 
     @cached_property
     def stretching(self) -> float:
