@@ -58,7 +58,7 @@ def save_weights(
     OSError when the disk refuses.
     """
     refuse_foreign_folder(folder)
-    stored = {key: _storable(value, half) for key, value in tensors.items()}
+    stored = _storable(tensors, half)
     description: dict[str, Any] = {"schema": SCHEMA, "system": name, "config": dict(config), "facts": dict(facts or {})}
     with atomic_folder(folder) as temporary:
         _write_tensors(stored, temporary / TENSOR_FILE, folder)
@@ -155,9 +155,15 @@ def _problem(kind: str, keys: list[str]) -> str:
     return f"{len(keys)} {kind} ({', '.join(keys[:4])}{more})"
 
 
-def _storable(value: Tensor, half: bool) -> Tensor:
-    """A contiguous copy of its own: safetensors refuses tensors that share memory."""
-    value = value.detach().cpu()
-    if half and value.is_floating_point():
-        value = value.half()
-    return value.clone().contiguous()
+def _storable(tensors: Mapping[str, Tensor], half: bool) -> dict[str, Tensor]:
+    """The tensors as safetensors takes them: contiguous, none a part of another's memory; copied only if need be."""
+    stored: dict[str, Tensor] = {}
+    memories: set[int] = set()
+    for key, tensor in tensors.items():
+        value = tensor.detach().cpu()
+        value = value.half() if half and value.is_floating_point() else value
+        memory = value.untyped_storage()
+        alone = memory.nbytes() == value.nbytes and memory.data_ptr() not in memories
+        stored[key] = value if alone and value.is_contiguous() else value.clone().contiguous()
+        memories.add(memory.data_ptr())
+    return stored
