@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -55,10 +57,17 @@ def bits(path: Path) -> dict[str, torch.Tensor]:
     return torch.load(path / "model.ckpt", weights_only=True, mmap=True)["state_dict"]
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder that is emptied afterwards: the files of this test are 9 GB."""
+    yield tmp_path
+    shutil.rmtree(tmp_path, ignore_errors=True)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_there_and_back_at_official_size(tmp_path: Path) -> None:
-    official, ours, back = tmp_path / "official", tmp_path / "ours", tmp_path / "back"
+def test_there_and_back_at_official_size(folder: Path) -> None:
+    official, ours, back = folder / "official", folder / "ours", folder / "back"
     official.mkdir()
     state = filled(manifest("v1_checkpoint.official"))
     assert sum(value.numel() for value in state.values()) == 720_335_874
