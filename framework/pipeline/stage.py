@@ -50,7 +50,7 @@ class Context:
             given = ", ".join(sorted(self.weights)) or "none"
             raise StageError(
                 f"no weights for '{system}' (given: {given})",
-                f"Give them: weights.{system}=<run id, folder or hub id>",
+                f"Give them: weights.{system}=<run id, folder, hub id or official files>",
             )
         return Path(self.weights[system])
 

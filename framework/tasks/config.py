@@ -39,7 +39,7 @@ class TrainOptions:
     run: str | None = None
     """Continue this run (its id or folder) with its saved options; options given beside it win."""
     start_weights: str | None = None
-    """Start from these weights (run id, folder or hub id) instead of random ones."""
+    """Start from these weights (run id, folder, hub id or official files) instead of random ones."""
     output: str | None = None
     """Folder of the run in place of `outputs/<method>/<run id>`."""
     seed: int = 0
@@ -59,7 +59,7 @@ class EvaluateOptions:
     run: str | None = None
     """The run (its id or folder) whose options and weights are taken; options given beside it win."""
     weights: str | None = None
-    """Weights (run id, folder or hub id) in place of a run's; they bring their system with its options."""
+    """Weights (run id, folder, hub id or official files) in place of a run's; they bring their system's options."""
     output: str | None = None
     """Folder of `metrics.json`; by default `validate` or `test` inside the run's folder."""
     system: Annotated[Any, Registered("system")] = None
@@ -120,7 +120,7 @@ class PredictOptions:
     renderer: Annotated[Any, Registered("renderer")] = field(default_factory=_torch_renderer)
     """What draws: `renderer=<name>`."""
     weights: dict[str, str] = field(default_factory=dict)
-    """Weights in place of the method's: `weights.<system>=<run id, folder or hub id>`."""
+    """Weights in place of the method's: `weights.<system>=<run id, folder, hub id or official files>`."""
     turntable: bool = True
     """Make a turntable video of each mesh too; the sheet of views `preview.png` is made in any case."""
 

@@ -69,9 +69,7 @@ def check_weights(path: Path, system: str) -> None:
 
 def read_official(path: Path) -> tuple[OfficialFormat, OfficialFiles]:
     """Return an official checkpoint (a tensor file, or a folder with one) and the adapter that knows its keys."""
-    file = path if path.is_file() else official_file(path)
-    if file is None:
-        raise WeightsError(f"{path} holds neither {CONFIG_FILE} nor a checkpoint ({', '.join(SUFFIXES)})")
+    file = tensor_path(path)
     tensors, facts = read_tensor_file(file)
     adapter = _adapter_for(tensors, str(path))
     beside = [file.parent / name for name in adapter.companions]
@@ -80,6 +78,14 @@ def read_official(path: Path) -> tuple[OfficialFormat, OfficialFiles]:
     except (OSError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path}: a file beside the tensors can't be read ({error}). Download it again") from error
     return adapter, OfficialFiles(tensors, texts, str(path), facts)
+
+
+def tensor_path(path: Path) -> Path:
+    """Return the file with the tensors of an official checkpoint: `path` itself, or the one in this folder."""
+    file = path if path.is_file() else official_file(path)
+    if file is None:
+        raise WeightsError(f"{path} holds neither {CONFIG_FILE} nor a checkpoint ({', '.join(SUFFIXES)})")
+    return file
 
 
 def official_file(folder: Path) -> Path | None:
@@ -115,8 +121,6 @@ def official_formats() -> dict[str, OfficialFormat]:
 
 def fingerprint(path: Path) -> str:
     """Return the SHA-256 of the tensors' file at `path` (as `open_weights` takes it), as written into manifests."""
-    file = path / TENSOR_FILE if (path / CONFIG_FILE).is_file() else path if path.is_file() else official_file(path)
-    if file is None:
-        raise WeightsError(f"{path} holds no weights")
+    file = path / TENSOR_FILE if (path / CONFIG_FILE).is_file() else tensor_path(path)
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -136,9 +136,12 @@ class DiffusionConfig:
     """The system `craftsman/diffusion`: trains the denoiser under image conditions, on the autoencoder's latents."""
 
     autoencoder: str = ""
-    """Weights of the autoencoder whose latents are denoised: a run id, a folder, or a hub id."""
+    """Weights of the autoencoder whose latents are denoised: a run id, a folder, a hub id or an official checkpoint."""
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     """The denoising network."""
+    denoiser_weights: str = ""
+    """Denoiser that a new training begins with: an official checkpoint (whole, or of the denoiser alone) or a folder
+    with weights of this system."""
     view_encoder: Annotated[Any, Registered("encoder", default="vit")] = field(default_factory=_default_encoder)
     """The image encoder: `type: vit`, trained from scratch, or `type: craftsman/clip`, the published one."""
     schedule: NoiseScheduleConfig = field(default_factory=NoiseScheduleConfig)
@@ -188,7 +191,7 @@ class LatentsConfig:
     source: Annotated[Any, Registered("data")] = None
     """The set whose shapes are encoded and whose views are the condition."""
     autoencoder: str = ""
-    """Weights of the autoencoder: a run id, a folder, or a hub id."""
+    """Weights of the autoencoder: a run id, a folder, a hub id, or an official checkpoint."""
     root: str = "outputs/cache"
     """Folder of the cache; the file's name holds a hash of weights, set and sizes."""
     batch_size: int = 32

@@ -22,6 +22,7 @@ from methods.craftsman.config import AutoencoderConfig, DiffusionConfig
 from methods.craftsman.losses import occupancy_scores, reconstruction_loss
 from methods.craftsman.nets.denoiser import LatentSetDenoiser
 from methods.craftsman.nets.shape_vae import ShapeVAE
+from methods.craftsman.official.starting import load_denoiser
 from methods.craftsman.view_sets import jittered, recolored, refitted
 
 Batch = Mapping[str, Any]
@@ -101,16 +102,24 @@ class DiffusionSystem(System):
         self.scheduler = training_scheduler(config.schedule)
         # Outside the module tree: the autoencoder is frozen, and has its own weights folder.
         self._autoencoder: list[AutoencoderSystem] = []
+        self._begun = False
 
     def load_own_state(self, tensors: Mapping[str, Tensor], where: str) -> None:
         """As in `System`; a text tower that came with published weights is passed over where there is none here."""
         own, text = self.own_state(), tuple(f"view_encoder.model.{part}" for part in TEXT_PARTS)
         kept = {name: value for name, value in tensors.items() if name in own or not name.startswith(text)}
         super().load_own_state(kept, where)
+        self._begun = True
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A training that goes on has its weights."""
+        self._begun = True
 
     def on_fit_start(self) -> None:
-        """Take the encoder's start weights and the training set's latent statistics, unless weights brought both."""
+        """Take the parts' start weights and the training set's latent statistics, unless weights brought them."""
         self.view_encoder.begin_training()
+        if self.config.denoiser_weights and not self._begun:
+            load_denoiser(self.denoiser, self.config.denoiser_weights)
         untouched = not self.latent_mean.any()
         if self.config.normalize_latents and untouched:
             data: Any = self.trainer.datamodule  # type: ignore[attr-defined]

@@ -95,6 +95,14 @@ def state() -> dict[str, Tensor]:
     return tiny_state()
 
 
+@pytest.mark.parametrize(
+    ("name", "prefix"), [("v1_denoiser.official", "denoiser_model."), ("v1_clip_modln.official", "condition.")]
+)
+def test_the_lists_of_the_parts_agree_with_that_of_the_whole(name: str, prefix: str) -> None:
+    whole = manifest("v1_checkpoint.official")
+    assert manifest(name) == {key: shape for key, shape in whole.items() if key.startswith(prefix)}
+
+
 def test_networks_take_and_give_back_published_states(state: dict[str, Tensor]) -> None:
     options = {"heads": 4}
     sections = {"shape_model": options, "denoiser_model": options}

@@ -15,6 +15,7 @@ from framework.cli.options import build
 from framework.nets.config import ClipTextConfig
 from framework.systems.optimizers import rate_factor
 from framework.tasks.config import TrainOptions
+from framework.weights.folder import WeightsError
 from methods.craftsman.systems import AutoencoderSystem, DiffusionSystem
 from methods.craftsman.weights import official_from_autoencoder, official_from_diffusion
 from tests.data.balls import write_balls
@@ -91,6 +92,10 @@ def test_they_train_from_shapes_and_from_official_weights(tmp_path: Path) -> Non
     small = ["width=32", "heads=2", "encoder_layers=1", "decoder_layers=1", "num_latents=8", "embed_dim=4"]
     run = train("autoencoder-l256", tmp_path, *map(shape_model.format, small), "data.supervision_points=32")
     assert AutoencoderSystem.load(run).config.shape_model.queries == "fps"
+    assert main(["export", f"run={run}", "format=official", f"output={tmp_path / 'published'}"]) == 0
+    published = torch.load(tmp_path / "published" / "model.ckpt", weights_only=True)
+    assert published["global_step"] == 2
+    assert len(published["state_dict"]) == len(AutoencoderSystem.load(tmp_path / "published").state_dict())
     # The diffusion goes on from official weights, and takes their autoencoder: no other config says their sizes.
     official = write_folder(tmp_path / "official", tiny_state())
     denoiser = {"width": 64, "layers": 2, "heads": 4, "latent_channels": 16, "context_dim": 96, "latents": 32}
@@ -116,3 +121,30 @@ def test_latents_made_in_training_are_those_of_the_autoencoder(tmp_path: Path) -
     assert torch.equal(live.mean, expected.mean) and not live.mean.requires_grad
     cached = system._posterior(batch | {"mean": expected.mean + 1, "log_variance": expected.log_variance})
     assert torch.equal(cached.mean, expected.mean + 1)
+
+
+@pytest.mark.parametrize("form", ["nested", "bare", "no prefix", "ours"])
+def test_a_denoiser_alone_can_be_the_start(form: str, tmp_path: Path) -> None:
+    before = DiffusionSystem(tiny.diffusion_config())
+    naked = dict(before.denoiser.state_dict())
+    state = {f"denoiser_model.{key}": value for key, value in naked.items()}
+    path = tmp_path / "denoiser.ckpt"
+    torch.save({"nested": {"state_dict": state}, "no prefix": naked}.get(form, state), path)
+    if form == "ours":
+        path = before.save(tmp_path / "ours")
+    system = DiffusionSystem(tiny.diffusion_config(denoiser_weights=str(path)))
+    system.on_fit_start()
+    assert all(torch.equal(value, naked[key]) for key, value in system.denoiser.state_dict().items())
+    # Whatever brought weights before counts more: a continued training, or start_weights=.
+    other = DiffusionSystem(tiny.diffusion_config(denoiser_weights=str(path)))
+    own = {key: value.clone() for key, value in other.own_state().items()}
+    other.load_own_state(own, "here")
+    other.on_fit_start()
+    assert all(torch.equal(value, own[key]) for key, value in other.own_state().items())
+
+
+def test_a_denoiser_of_another_size_is_refused(tmp_path: Path) -> None:
+    torch.save({"denoiser_model.input_proj.weight": torch.zeros(3, 4)}, tmp_path / "denoiser.ckpt")
+    system = DiffusionSystem(tiny.diffusion_config(denoiser_weights=str(tmp_path / "denoiser.ckpt")))
+    with pytest.raises(WeightsError, match=r"denoiser_model\.input_proj\.weight is \(3, 4\), expected \(32, 4\)"):
+        system.on_fit_start()
