@@ -13,9 +13,11 @@ from framework.registry import suggestion
 from framework.weights.folder import WeightsError
 from methods.craftsman.official.config_file import parse, resolved, section
 
+ALIGNED = "michelangelo-aligned-autoencoder"
+
 CLASSES: Mapping[str, tuple[str, ...]] = {
     "system_type": ("shape-autoencoder-system", "shape-diffusion-system"),
-    "shape_model_type": ("michelangelo-autoencoder", "michelangelo-aligned-autoencoder"),
+    "shape_model_type": ("michelangelo-autoencoder", ALIGNED),
     "condition_model_type": ("clip-embedder",),
     "denoiser_model_type": ("simple-denoiser",),
     "noise_scheduler_type": ("diffusers.schedulers.DDPMScheduler",),
@@ -101,6 +103,8 @@ class OfficialConfig:
 
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """`shape_model`, `condition_model`, `denoiser_model`, `noise_scheduler`, `denoise_scheduler`; absent ones empty."""
+    aligned: bool = False
+    """Whether the config names the image-aligned autoencoder."""
     latent_scale: float = 1.0
     """Factor on the latents before noise is added."""
     notes: tuple[str, ...] = ()
@@ -139,7 +143,7 @@ def read_config(text: str | None, where: str) -> OfficialConfig:
         for key in options
         if key not in known[place] and key not in WITHOUT_EFFECT
     ]
-    return OfficialConfig(sections, float(scale), tuple(notes))
+    return OfficialConfig(sections, system.get("shape_model_type") == ALIGNED, float(scale), tuple(notes))
 
 
 def _check_classes(given: Mapping[str, Any], where: str) -> None:

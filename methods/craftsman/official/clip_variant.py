@@ -92,7 +92,7 @@ def _text(state: Mapping[str, Tensor], options: Mapping[str, Any]) -> ClipTextCo
         width=width,
         mlp_width=matrix(state, "text_model.encoder.layers.0.mlp.fc1.weight")[0],
         layers=layers(state, "text_model.encoder.layers"),
-        heads=_heads(width, options),
+        heads=_heads(width, options) if options or width >= NARROWEST else 1,  # it is carried along, and never run
         activation=option(options, "hidden_act", default.activation),
         norm_eps=option(options, "layer_norm_eps", default.norm_eps),
         begin_token=vocabulary - 2,

@@ -8,6 +8,7 @@ import yaml
 
 from framework.diffusion.config import NoiseScheduleConfig
 from methods.craftsman.config import AutoencoderConfig, ClipViewsConfig, DenoiserConfig, DiffusionConfig, ShapeVAEConfig
+from methods.craftsman.official.classes import ALIGNED
 
 
 def autoencoder_text(config: AutoencoderConfig) -> str:
@@ -31,7 +32,7 @@ def diffusion_text(autoencoder: AutoencoderConfig, config: DiffusionConfig) -> s
 def shape_model_section(config: ShapeVAEConfig) -> dict[str, Any]:
     """Return class and options of the shape autoencoder under their published names."""
     return {
-        "shape_model_type": "michelangelo-aligned-autoencoder" if config.aligned_dim else "michelangelo-autoencoder",
+        "shape_model_type": ALIGNED if config.aligned_dim else "michelangelo-autoencoder",
         "shape_model": {
             "num_latents": config.num_latents,
             "embed_dim": config.embed_dim,

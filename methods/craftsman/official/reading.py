@@ -16,8 +16,14 @@ from methods.craftsman.config import AutoencoderConfig, ClipViewsConfig, Diffusi
 from methods.craftsman.nets.clip_views import ClipViews
 from methods.craftsman.nets.denoiser import LatentSetDenoiser
 from methods.craftsman.nets.shape_vae import ShapeVAE
-from methods.craftsman.official.classes import OfficialConfig, noise_schedule, read_config
-from methods.craftsman.official.clip_variant import CLIP_CONFIG, clip_views_config, parse_clip_config, without_text
+from methods.craftsman.official.classes import ALIGNED, OfficialConfig, noise_schedule, read_config
+from methods.craftsman.official.clip_variant import (
+    CLIP_CONFIG,
+    NARROWEST,
+    clip_views_config,
+    parse_clip_config,
+    without_text,
+)
 from methods.craftsman.official.keys import (
     CAMERAS,
     CLIP,
@@ -60,7 +66,11 @@ def read_autoencoder(state: Mapping[str, Tensor], config: OfficialConfig, where:
     shape_model = shape_model_config(state, options)
     with torch.device("meta"):
         check_state(ShapeVAE(shape_model), state, SHAPE_MODEL, where)
+    if config.aligned and not shape_model.aligned_dim:
+        raise WeightsError(f"{where}: config.yaml names {ALIGNED}, but its key {SHAPE_MODEL}projection is missing")
     notes = [*config.notes, *differences(shape_model, options)]
+    if shape_model.queries == "fps" and "num_latents" not in options:
+        notes.append(f"the number of latents is in no tensor of this variant: {shape_model.num_latents} are taken")
     ours = AutoencoderConfig(shape_model=shape_model)
     return SavedWeights(AUTOENCODER, to_dict(ours), above(state, SHAPE_MODEL), {"notes": notes})
 
@@ -86,9 +96,12 @@ def read_diffusion(
         condition_dropout=option(config.options("condition_model"), "empty_embeds_ratio", 0.1),
         latent_scale=config.latent_scale,
     )
+    notes = [*config.notes, *differences(denoiser, options)]
+    if clip.vision.width < NARROWEST and CLIP_CONFIG not in files.texts:
+        notes.append(f"there is no {CLIP_CONFIG}: this small CLIP is taken to have {clip.vision.heads} attention heads")
     own = {"latent_mean": torch.zeros(()), "latent_std": torch.ones(())}
     tensors = above(parts[DENOISER], "denoiser.") | above(clip_state, "view_encoder.model.") | own
-    return SavedWeights(DIFFUSION, to_dict(ours), tensors, {"notes": [*config.notes, *differences(denoiser, options)]})
+    return SavedWeights(DIFFUSION, to_dict(ours), tensors, {"notes": notes})
 
 
 def _read_condition(

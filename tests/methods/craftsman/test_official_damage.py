@@ -107,6 +107,7 @@ def test_wrong_tensors(
         ("simple-denoiser", "pixart-denoiser", "It is of the second generation"),
         ("type: clip-embedder", "type: os.system", "condition_model_type is 'os.system', which is not known"),
         ("shape-diffusion-system", "text-system", "Known: shape-autoencoder-system, shape-diffusion-system"),
+        ("michelangelo-auto", "michelangelo-aligned-auto", "its key shape_model.projection is missing"),
         ("heads: 4", "heads: 7", "heads is 7, but the weights are 64 wide"),
         ("heads: 4", "heads: many", "heads is 'many', expected int"),
         ("n_ctx: ${system.shape_model.num_latents}", "n_ctx: ${shape_model.num_latents}", "leads nowhere"),

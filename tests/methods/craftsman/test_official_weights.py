@@ -84,6 +84,8 @@ def test_the_variant_of_an_autoencoder_is_read_off_its_keys(name: str, expected:
     assert systems_in(shapes) == (AUTOENCODER,)
     config = from_dict(AutoencoderConfig, read(OfficialFiles(meta_state(shapes)), AUTOENCODER).config)
     assert {key: getattr(config.shape_model, key) for key in expected} == expected
+    notes = read(OfficialFiles(meta_state(shapes)), AUTOENCODER).facts["notes"]
+    assert any("number of latents" in note for note in notes) == (expected["queries"] == "fps")
     with torch.device("meta"):
         ours = official_from_autoencoder(AutoencoderSystem(config))
     assert {key: tuple(value.shape) for key, value in ours.items()} == shapes
