@@ -28,7 +28,8 @@ def open_weights(path: Path, system: str | None = None, *, stored_types: bool = 
 
     `system` (registry name) says which of an official checkpoint's systems is wanted; it may be left out where there
     is only one. `stored_types` leaves a folder's tensors in the types in which they are stored; else half precision
-    becomes float32. Those of an official checkpoint always keep theirs. Raises WeightsError for what can't be read, does not fit, or holds values that are not numbers.
+    becomes float32. Those of an official checkpoint always keep theirs. Raises WeightsError for what can't be read,
+    does not fit, or holds values that are not numbers.
     """
     if (path / CONFIG_FILE).is_file():
         return load_weights(path, stored_types=stored_types)
