@@ -108,17 +108,6 @@ def _transformers_config(vision: ClipVisionConfig, text: ClipTextConfig) -> Any:
     """The same numbers under transformers' names."""
     from transformers import CLIPConfig
 
-    def tower(part: ClipVisionConfig | ClipTextConfig) -> dict[str, object]:
-        return {
-            "hidden_size": part.width,
-            "intermediate_size": part.mlp_width,
-            "num_hidden_layers": part.layers,
-            "num_attention_heads": part.heads,
-            "hidden_act": part.activation,
-            "layer_norm_eps": part.norm_eps,
-            "projection_dim": text.projection,
-        }
-
     pictures = {"image_size": vision.image_size, "patch_size": vision.patch_size}
     words = {
         "vocab_size": text.vocabulary,
@@ -126,6 +115,21 @@ def _transformers_config(vision: ClipVisionConfig, text: ClipTextConfig) -> Any:
         "bos_token_id": text.begin_token,
         "eos_token_id": text.end_token,
     }
+    shared = {"projection_dim": text.projection}
     return CLIPConfig(
-        vision_config=tower(vision) | pictures, text_config=tower(text) | words, projection_dim=text.projection
+        vision_config=tower_options(vision) | pictures | shared,
+        text_config=tower_options(text) | words | shared,
+        projection_dim=text.projection,
     )
+
+
+def tower_options(part: ClipVisionConfig | ClipTextConfig) -> dict[str, Any]:
+    """Return the sizes that both towers have, under transformers' names."""
+    return {
+        "hidden_size": part.width,
+        "intermediate_size": part.mlp_width,
+        "num_hidden_layers": part.layers,
+        "num_attention_heads": part.heads,
+        "hidden_act": part.activation,
+        "layer_norm_eps": part.norm_eps,
+    }

@@ -15,7 +15,7 @@ from framework.trainers.progress import duration
 from framework.trainers.run_folder import RunFolder
 from framework.trainers.run_weights import save_run_weights
 from framework.trainers.stopping import TrainingInterrupted
-from framework.weights.folder import tensor_hash
+from framework.weights.opening import fingerprint
 
 
 class Leg:
@@ -66,7 +66,7 @@ class Leg:
         if self.trainer.callback_metrics:
             facts["metrics"] = _metrics(self.trainer)
         if self.weights:
-            facts["weights"] = {str(self.weights): tensor_hash(self.weights)}
+            facts["weights"] = {str(self.weights): fingerprint(self.weights)}
         end_leg(self.folder.manifest, status, leg, reason, **facts)
 
     def _report(self, status: str, reason: str | None) -> None:

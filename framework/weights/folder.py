@@ -4,7 +4,6 @@ The JSON names the system and holds its whole config, so the folder alone is eno
 Nothing in it can import or run code.
 """
 
-import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -124,12 +123,6 @@ def check_tensors(expected: Mapping[str, tuple[int, ...]], given: Mapping[str, T
             f"{where}: the weights don't fit the network: {'; '.join(filter(None, problems))}. They were made with "
             "another config or version: load them with the config saved beside them, or export them again"
         )
-
-
-def tensor_hash(folder: Path) -> str:
-    """Return the SHA-256 of the tensor file, as written into manifests."""
-    with (folder / TENSOR_FILE).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def refuse_foreign_folder(folder: Path, own: Collection[str] = (CONFIG_FILE, TENSOR_FILE, CARD_FILE)) -> None:

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from framework.cli import main
 from framework.testing.tiny import register_tiny
 from framework.trainers.run_folder import RUN_ID_VARIABLE
-from framework.weights.folder import tensor_hash
+from framework.weights.opening import fingerprint
 
 REPOSITORY = Path(__file__).parents[2]
 TINY = ["system.type=testing/tiny", "data.type=testing/tiny", "device=cpu", "trainer.checkpoint_interval=5"]
@@ -87,7 +87,7 @@ def test_a_finished_run_holds_everything(workplace: Path, capsys: pytest.Capture
     printed = capsys.readouterr().out
     assert "finished at step 6 of 6" in printed
     assert "train run=r1 trainer.max_steps=<more>" in printed
-    assert facts["weights"]["outputs/testing/r1/weights"] == tensor_hash(run / "weights")
+    assert facts["weights"]["outputs/testing/r1/weights"] == fingerprint(run / "weights")
     assert main(["train", "run=r1"]) == 0
     assert "is finished" in capsys.readouterr().out
     assert manifest(run) == facts

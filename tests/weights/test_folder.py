@@ -12,8 +12,8 @@ from framework.weights.folder import (
     check_tensors,
     load_weights,
     save_weights,
-    tensor_hash,
 )
+from framework.weights.opening import fingerprint
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_tensors_that_share_memory_can_be_saved(tmp_path: Path) -> None:
 
 
 def test_hash_is_that_of_the_tensor_file(folder: Path) -> None:
-    assert tensor_hash(folder) == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert fingerprint(folder) == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 
 
 def test_saving_again_replaces_the_weights(folder: Path) -> None:
