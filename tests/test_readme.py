@@ -54,7 +54,10 @@ def tiny(words: list[str]) -> list[str]:
 def tiny_data(given: str) -> list[str]:
     if "small-diffusion" in given:
         source = SHAPES if "data.source.type=shapes" in given else PROCEDURAL
-        return [*prefixed("data.source", source), "data.surface_points=64", "data.batch_size=2"]
+        return [
+            *prefixed("data.source", source),
+            *prefixed("data", "surface_points=64 supervision_points=8 variants=1 batch_size=2"),
+        ]
     return prefixed("data", SHAPES if "data=shapes" in given else PROCEDURAL)
 
 

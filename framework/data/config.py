@@ -66,6 +66,9 @@ class ShapeItemsConfig:
     """Half width of uniform noise added to surface points in training."""
     mirror: float = 0.0
     """Share of training items mirrored left to right, views included."""
+    stretch: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Training items are scaled along x, y and z by random factors of up to 1 + this and down to the inverse, views
+    included; then as a whole, so that their longest side stays. Needs level views, and no distances."""
     views: int = 0
     """Views of an item: the first of front, right, back, left."""
     view_size: int = 0
@@ -81,6 +84,8 @@ class ShapeItemsConfig:
         for name in ("near_fraction", "mirror"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected a share from 0 to 1")
+        if min(self.stretch) < 0 or (any(self.stretch) and self.view_groups == "all"):
+            raise ValueError(f"stretch is {self.stretch}, expected none below 0, and all 0 with view_groups=all")
         if min(self.batch_size, self.surface_points, self.supervision_points, self.validation_points) < 1:
             raise ValueError("batch_size, surface_points, supervision_points, validation_points must be at least 1")
         if self.workers < 0 or self.view_size < 0 or self.noise < 0 or self.seed < 0:

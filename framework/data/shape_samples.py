@@ -23,6 +23,7 @@ from framework.data.sampler import Key
 from framework.data.shape_files import GROUP, ShapeArrays, ShapeFileError
 from framework.data.shape_store import ShapeStore
 from framework.data.view_cameras import rotated_cameras
+from framework.data.view_resampling import scaled
 
 REPLACEMENTS = 10
 """How many other objects are tried in place of one that can't be read."""
@@ -63,6 +64,7 @@ class ItemOptions:
     near_fraction: float = 0.0
     noise: float = 0.0
     mirror: float = 0.0
+    stretch: tuple[float, float, float] = (0.0, 0.0, 0.0)
     views: int = 0
     all_groups: bool = False
     seed: int = 0
@@ -110,6 +112,8 @@ class ShapeSamples(Dataset[dict[str, Any]]):
             item["points"][:, 0] *= -1
         if options.views:
             item |= self._views(index, random, mirrored)
+        if any(options.stretch):
+            stretch(item, draw_stretch(arrays.surface, options.stretch, random))
         tensors = {name: torch.from_numpy(array) for name, array in item.items()}
         return tensors | {"index": index, "id": self.ids[index]}
 
@@ -151,6 +155,30 @@ def draw_supervision(
         points = np.concatenate([points, arrays.near_points[near_rows].astype(np.float32)])
         inside = np.concatenate([inside, arrays.near_inside(near_rows)])
     return {"points": points, "occupancy": inside.astype(np.float32)} | drawn
+
+
+def draw_stretch(
+    surface: Float[np.ndarray, "N C"], shares: tuple[float, float, float], random: np.random.Generator
+) -> Float[np.ndarray, " 3"]:
+    """Factors along x, y, z between 1 / (1 + share) and 1 + share, brought to where the longest side stays."""
+    factors = (1.0 + np.asarray(shares)) ** random.uniform(-1.0, 1.0, 3)
+    sides = np.ptp(surface[:, :3].astype(np.float64), axis=0)
+    return factors * sides.max() / (sides * factors).max()
+
+
+def stretch(item: dict[str, Any], factors: Float[np.ndarray, " 3"]) -> None:
+    """Scale an item's points and level views along the axes, in place; its parallel views show exactly that."""
+    if "sdf" in item:
+        raise ValueError("stretch: distances do not stay distances. Set data.stretch to 0 for this set")
+    size = factors.astype(np.float32)
+    item["surface"][:, :3] *= size
+    normals = item["surface"][:, 3:6] / size
+    item["surface"][:, 3:6] = normals / np.linalg.norm(normals, axis=1, keepdims=True)
+    item["points"] = item["points"] * size
+    if "views" in item:
+        across = size[[0, 2, 0, 2]][: len(item["views"])]
+        factor = torch.from_numpy(np.stack([across, np.full_like(across, size[1])], axis=-1))
+        item["views"] = scaled(torch.from_numpy(item["views"])[None], factor[None])[0].numpy()
 
 
 def as_floats(pixels: UInt8[np.ndarray, "K S S 4"]) -> Float[np.ndarray, "K 4 S S"]:

@@ -92,6 +92,7 @@ def item_options(config: ShapesConfig, split: str) -> ItemOptions:
         near_fraction=config.near_fraction,
         noise=config.noise,
         mirror=config.mirror,
+        stretch=config.stretch,
         views=config.views,
         all_groups=config.view_groups == "all",
         seed=config.seed,

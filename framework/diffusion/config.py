@@ -22,3 +22,10 @@ class NoiseScheduleConfig:
     """What the network predicts: the noise, the velocity, or the clean latents."""
     zero_terminal_snr: bool = False
     """Rescale so that the last timestep is pure noise (Lin et al. 2024)."""
+    timestep_spacing: Literal["leading", "trailing", "linspace"] | None = None
+    """Which timesteps sampling visits, by its name in diffusers; null: `trailing` with `zero_terminal_snr`, since
+    sampling must then start at the last timestep, else `leading`."""
+    steps_offset: int = 1
+    """What sampling adds to `leading` timesteps."""
+    set_alpha_to_one: bool = False
+    """Sampling's last step ends without any noise, instead of at the noise of timestep 0."""

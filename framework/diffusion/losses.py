@@ -22,6 +22,22 @@ def diffusion_target(
     return scheduler.get_velocity(clean, noise, timesteps) if kind == "v_prediction" else clean
 
 
+def predicted_clean(
+    scheduler: DDPMScheduler, prediction: Float[Tensor, "B *shape"], noisy: Float[Tensor, "B *shape"], timesteps: Tensor
+) -> Float[Tensor, "B *shape"]:
+    """The clean latents that a prediction at `noisy` implies (Ho et al. 2020, eq. 15; velocities: Salimans & Ho 2022).
+
+    With x = a * clean + s * noise: (x - s * prediction) / a, a * x - s * prediction for velocities, or the prediction.
+    The first divides by a, which is 0 at a timestep of pure noise: use one of the others there.
+    """
+    kind = scheduler.config["prediction_type"]
+    if kind == "sample":
+        return prediction
+    alpha_bar = scheduler.alphas_cumprod.to(noisy.device)[timesteps].view(-1, *[1] * (noisy.ndim - 1))
+    signal, spread = alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt()
+    return signal * noisy - spread * prediction if kind == "v_prediction" else (noisy - spread * prediction) / signal
+
+
 def min_snr_weights(scheduler: DDPMScheduler, timesteps: Tensor, gamma: float) -> Float[Tensor, " B"]:
     """Loss weights (Hang et al. 2023, "Efficient diffusion training via min-SNR weighting", eq. 8); ones for gamma 0.
 

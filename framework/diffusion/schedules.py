@@ -12,7 +12,8 @@ from torch import Tensor
 from framework.diffusion.config import NoiseScheduleConfig
 
 
-def _shared_options(config: NoiseScheduleConfig) -> dict[str, Any]:
+def scheduler_options(config: NoiseScheduleConfig) -> dict[str, Any]:
+    """Return what the schedulers of training and of sampling share, under diffusers' names."""
     return {
         "num_train_timesteps": config.train_steps,
         "beta_start": config.beta_start,
@@ -26,16 +27,23 @@ def _shared_options(config: NoiseScheduleConfig) -> dict[str, Any]:
 
 def training_scheduler(config: NoiseScheduleConfig) -> DDPMScheduler:
     """The forward process (Ho et al. 2020): `add_noise`, `get_velocity`, `alphas_cumprod`."""
-    return DDPMScheduler(variance_type="fixed_small", **_shared_options(config))
+    return DDPMScheduler(variance_type="fixed_small", **scheduler_options(config))
+
+
+def sampling_options(config: NoiseScheduleConfig) -> dict[str, Any]:
+    """Return the options of sampling under diffusers' names, those of training among them."""
+    return scheduler_options(config) | {
+        "set_alpha_to_one": config.set_alpha_to_one,
+        "steps_offset": config.steps_offset,
+        "timestep_spacing": config.timestep_spacing or ("trailing" if config.zero_terminal_snr else "leading"),
+    }
 
 
 def sampling_scheduler(config: NoiseScheduleConfig) -> DDIMScheduler:
-    """The reverse process (Song et al. 2021), "leading" timesteps offset by one: 981, 961, ..., 1 for 50 of 1000 steps.
-
-    With zero terminal SNR the timesteps are "trailing", since sampling must start at the last one (Lin et al. 2024).
+    """The reverse process (Song et al. 2021), by default "leading" timesteps offset by one: 981, 961, ..., 1 for 50 of
+    1000 steps, and "trailing" ones with zero terminal SNR (Lin et al. 2024).
     """
-    spacing = "trailing" if config.zero_terminal_snr else "leading"
-    return DDIMScheduler(set_alpha_to_one=False, steps_offset=1, timestep_spacing=spacing, **_shared_options(config))
+    return DDIMScheduler(**sampling_options(config))
 
 
 def signal_to_noise(scheduler: DDPMScheduler, timesteps: Tensor) -> Tensor:

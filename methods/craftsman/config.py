@@ -98,6 +98,8 @@ class ClipViewsConfig:
     """Scale and shift normalised tokens by what the view's camera says."""
     unconditional: Literal["black", "zeros"] = "black"
     """What stands for no picture: the tower's tokens of a black picture without modulation, or zeros."""
+    normalize: bool = False
+    """Scale each token to length 1."""
     freeze: bool = True
     """Keep CLIP's own weights; text tower and projections are never trained."""
     freeze_modulation: bool = False
@@ -152,6 +154,10 @@ class DiffusionConfig:
     """Error measure of the prediction."""
     snr_gamma: float = 5.0
     """Min-SNR weighting (Hang et al. 2023); 0: every noise level weighs the same."""
+    occupancy_weight: float = 0.0
+    """Weight of a second loss: the occupancy cross-entropy at a batch's points of the clean latents that a prediction
+    implies, decoded by the frozen autoencoder. 0, as in the original: none. Errors of latents differ much in what they
+    do to a shape, and a small model has to spend itself on those that matter."""
     timestep_power: float = 1.0
     """Training timesteps are T * u^(1 / power) with u uniform in [0, 1): 1 is uniform, a larger power prefers the noisy
     ones. Many latents say the same thing about a shape, so it shows through much noise, and only where it does not
@@ -200,8 +206,13 @@ class LatentsConfig:
     """Loader processes."""
     surface_points: int = 4096
     """Surface points that the encoder reads."""
+    supervision_points: int = 0
+    """Points with occupancy of a training item, drawn from those that the cache holds; 0: none."""
     views: int = 4
     """Views kept of each object: the first of front, right, back, left."""
+    variants: int = 1
+    """How many times each training object is encoded: as often as the source's first epochs draw it, each time in its
+    own way, e.g. with `data.source.stretch`."""
     seed: int = 0
     """Seed of the order of items."""
 

@@ -18,8 +18,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from rich.console import Console
+from rich.progress import track
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -28,6 +31,7 @@ from torch.utils.data import DataLoader, Dataset
 from framework import registry
 from framework.artifacts.atomic import atomic_file, write_json
 from framework.config.build import to_dict
+from framework.config.errors import ConfigError
 from framework.data.sampler import StepBatchSampler
 from framework.weights.opening import fingerprint
 from framework.weights.resolve import resolve
@@ -41,13 +45,15 @@ SPLITS = ("train", "val", "test")
 class LatentDataset(Dataset[dict[str, Any]]):
     """Reads the shards of one split; an item is a dict of tensors as `LatentsData` describes.
 
-    Without `queries` the points and their occupancy are left out: training does not look at them.
+    Of the points and their occupancy it has all (`points` None), or `points` of them, drawn anew for each (`seed`,
+    epoch, index); 0 leaves them out.
     """
 
-    def __init__(self, folder: Path, queries: bool = True) -> None:
+    def __init__(self, folder: Path, points: int | None = None, seed: int = 0) -> None:
         self.index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         self.shards = [folder / name for name in self.index["shards"]]
-        self.names = ("mean", "log_variance", "views", "world_from_camera") + ("points", "occupancy") * queries
+        self.points, self.seed = points, seed
+        self.names = ("mean", "log_variance", "views", "world_from_camera") + ("points", "occupancy") * (points != 0)
         self._open: dict[int, Any] = {}
 
     def __len__(self) -> int:
@@ -55,13 +61,17 @@ class LatentDataset(Dataset[dict[str, Any]]):
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
         """The item of (epoch, index); the posterior is the same in every epoch, its sample is drawn in training."""
-        _, index = key
+        epoch, index = key
         shard, row = divmod(index, SHARD)
         if shard not in self._open:
             self._open[shard] = safe_open(self.shards[shard], framework="pt")
         tensors = {name: self._open[shard].get_slice(name)[row] for name in self.names}
         item: dict[str, Any] = {name: value.float() for name, value in tensors.items() if name != "views"}
         item["views"] = tensors["views"].float() / 255.0
+        if self.points:
+            random = np.random.default_rng((self.seed, epoch, index))
+            rows = torch.from_numpy(random.choice(len(item["points"]), self.points, replace=False))
+            item |= {name: item[name][rows] for name in ("points", "occupancy")}
         return item | {"index": index, "id": self.index["ids"][index]}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -71,12 +81,18 @@ class LatentDataset(Dataset[dict[str, Any]]):
 
 class LatentsData(pl.LightningDataModule):
     """Batches: mean, log_variance (B, L, E); views (B, K, 4, S, S) in [0, 1]; world_from_camera (B, K, 4, 4); points
-    (B, P, 3) and occupancy (B, P) for validation; index (B,) and id.
+    (B, P, 3) and occupancy (B, P) in validation, and in training as many as wanted; index (B,) and id.
     """
 
     def __init__(self, config: LatentsConfig) -> None:
         super().__init__()
         self.config = config
+        kept = config.source.config.supervision_points
+        if not 0 <= config.supervision_points <= kept:
+            raise ConfigError(
+                "data.supervision_points",
+                f"is {config.supervision_points}, expected 0 to data.source.supervision_points, which is {kept}.",
+            )
         wanted = {"surface_points": config.surface_points, "views": config.views, "cache": "none"}
         options = dataclasses.replace(config.source.config, **wanted)
         self.source: Any = registry.load_class("data", config.source.type)(options)
@@ -93,7 +109,8 @@ class LatentsData(pl.LightningDataModule):
         device = "cuda" if torch.cuda.is_available() else "cpu"
         system = AutoencoderSystem.load(self.config.autoencoder, device)
         for split in missing:
-            encode_split(self.source.dataset(split), system, self.folder / split, self.config)
+            variants = self.config.variants if split == "train" else 1
+            encode_split(self.source.dataset(split), system, self.folder / split, self.config.batch_size, variants)
 
     @property
     def folder(self) -> Path:
@@ -103,14 +120,15 @@ class LatentsData(pl.LightningDataModule):
             facts = {
                 "weights": weights,
                 "source": self._facts,
+                "variants": self.config.variants,
             }
             digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
             self._folder = Path(self.config.root) / f"latents-{digest}"
         return self._folder
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """Shuffled batches without query points; their order is a function of seed and step."""
-        dataset = LatentDataset(self.folder / "train", queries=False)
+        """Shuffled batches; their order is a function of seed and step."""
+        dataset = LatentDataset(self.folder / "train", self.config.supervision_points, self.config.seed)
         sampler = StepBatchSampler.for_trainer(len(dataset), self.config.batch_size, self.config.seed, self.trainer)
         return DataLoader(dataset, batch_sampler=sampler, num_workers=self.config.workers)
 
@@ -139,20 +157,21 @@ class LatentsData(pl.LightningDataModule):
         return mean.mean(dim=0), (mean.var(dim=0, correction=0) + torch.cat(variances).mean(dim=0)).sqrt()
 
 
-def encode_split(dataset: Any, system: AutoencoderSystem, folder: Path, config: LatentsConfig) -> None:
-    """Encode every object of `dataset` into shards below `folder`; shards that exist are kept."""
-    ids: list[str] = []
+def encode_split(dataset: Any, system: AutoencoderSystem, folder: Path, batch_size: int, variants: int = 1) -> None:
+    """Encode the objects of `dataset` as its first `variants` epochs draw them, into shards below `folder`.
+
+    Shards that exist are kept.
+    """
+    keys = [(epoch, row) for epoch in range(variants) for row in range(len(dataset))]
     shards: list[str] = []
-    for start in range(0, len(dataset), SHARD):
-        rows = range(start, min(start + SHARD, len(dataset)))
+    for start in track(range(0, len(keys), SHARD), description=f"latents, {folder.name}", console=Console(stderr=True)):
         path = folder / f"{start // SHARD:05d}.safetensors"
         if not path.is_file():
-            items = [dataset[(0, row)] for row in rows]
-            tensors = _encoded(items, system, config.batch_size)
+            tensors = _encoded([dataset[key] for key in keys[start : start + SHARD]], system, batch_size)
             with atomic_file(path) as temporary:
                 save_file(tensors, temporary)
-        ids.extend(dataset.ids[row] for row in rows)
         shards.append(path.name)
+    ids = [dataset.ids[row] for _, row in keys]
     write_json(folder / "index.json", {"ids": ids, "shards": shards})
 
 

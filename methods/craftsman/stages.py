@@ -105,6 +105,7 @@ class Shape(Stage):
         self.diffusion = DiffusionSystem.load(context.weights_of("diffusion"), context.device).eval()
         self.diffusion.view_encoder.drop_unused()
         self.shape_model = AutoencoderSystem.load(context.weights_of("autoencoder"), context.device).eval().shape_model
+        self.shape_model.drop_encoder()
 
     @torch.no_grad()
     def run(self, case: Case) -> None:

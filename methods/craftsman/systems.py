@@ -12,7 +12,7 @@ from torch import Tensor
 
 from framework import registry
 from framework.config.errors import ConfigError
-from framework.diffusion.losses import diffusion_loss, diffusion_target
+from framework.diffusion.losses import diffusion_loss, diffusion_target, predicted_clean
 from framework.diffusion.sampling import sample_latents
 from framework.diffusion.schedules import random_timesteps, training_scheduler
 from framework.nets.clip import TEXT_PARTS
@@ -128,9 +128,15 @@ class DiffusionSystem(System):
             self.latent_std.copy_(std)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Min-SNR weighted error of the prediction at random timesteps."""
+        """Min-SNR weighted error of the prediction at random timesteps, and what it does to the shape."""
         views, cameras = self._training_views(batch)
-        loss = self._denoising_loss(batch, self._dropped(self.view_encoder(views, cameras)))
+        loss, clean = self._denoising_loss(batch, self._dropped(self.view_encoder(views, cameras)))
+        if self.config.occupancy_weight:
+            if "points" not in batch:
+                raise ConfigError("data.supervision_points", "is 0, but system.occupancy_weight needs points.")
+            loss_logits = reconstruction_loss(self._logits(clean, batch["points"]), batch["occupancy"])
+            self.log("train/loss_logits", loss_logits.detach())
+            loss = loss + self.config.occupancy_weight * loss_logits
         self.log("train/loss", loss)
         return loss
 
@@ -149,7 +155,7 @@ class DiffusionSystem(System):
         views, cameras = batch["views"], batch["world_from_camera"]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(batch_index)
-            loss = self._denoising_loss(batch, self.view_encoder(views, cameras))
+            loss, _ = self._denoising_loss(batch, self.view_encoder(views, cameras))
         generator = torch.Generator().manual_seed(batch_index)
         known = 1 if self.config.random_views else views.shape[1]
         latents = self.sample(
@@ -159,9 +165,7 @@ class DiffusionSystem(System):
             guidance=self.config.validation_guidance,
             generator=generator,
         )
-        shape_model = self.autoencoder().shape_model
-        logits = shape_model.query(batch["points"], shape_model.field(shape_model.decode(latents)))
-        _, iou = occupancy_scores(logits, batch["occupancy"])
+        _, iou = occupancy_scores(self._logits(latents, batch["points"]), batch["occupancy"])
         scores = {f"{split}/iou": iou.mean(), f"{split}/loss": loss}
         self.log_dict(scores, prog_bar=True, batch_size=len(iou), sync_dist=True)
 
@@ -218,7 +222,7 @@ class DiffusionSystem(System):
             eta=eta,
             generator=generator,
         )
-        return latents / self.config.latent_scale * self.latent_std + self.latent_mean
+        return self._unscaled(latents)
 
     def autoencoder(self) -> AutoencoderSystem:
         """The frozen autoencoder named in the config, loaded on first use."""
@@ -233,17 +237,27 @@ class DiffusionSystem(System):
         alpha = rgba[..., 3:]
         return {"views": rgba[..., :3] * alpha + (1.0 - alpha)}
 
-    def _denoising_loss(self, batch: Batch, condition: Tensor) -> Tensor:
+    def _unscaled(self, latents: Tensor) -> Tensor:
+        return latents / self.config.latent_scale * self.latent_std + self.latent_mean
+
+    def _logits(self, latents: Tensor, points: Tensor) -> Tensor:
+        shape_model = self.autoencoder().shape_model
+        return shape_model.query(points, shape_model.field(shape_model.decode(latents)))
+
+    def _denoising_loss(self, batch: Batch, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss, and the clean latents that the prediction implies, in the autoencoder's scale."""
         clean = (self._posterior(batch).sample() - self.latent_mean) / self.latent_std * self.config.latent_scale
         noise = torch.randn_like(clean)
         timesteps = random_timesteps(
             len(clean), self.config.schedule.train_steps, self.config.timestep_power, clean.device
         )
-        prediction = self.denoiser(self.scheduler.add_noise(clean, noise, timesteps), timesteps, condition)
+        noisy = self.scheduler.add_noise(clean, noise, timesteps)
+        prediction = self.denoiser(noisy, timesteps, condition)
         target = diffusion_target(self.scheduler, clean, noise, timesteps)
-        return diffusion_loss(
+        loss = diffusion_loss(
             self.scheduler, prediction, target, timesteps, gamma=self.config.snr_gamma, kind=self.config.loss
         )
+        return loss, self._unscaled(predicted_clean(self.scheduler, prediction, noisy, timesteps))
 
     def _posterior(self, batch: Batch) -> DiagonalGaussian:
         """The latents that stand for the batch's shapes: made before, or by the autoencoder from surface points."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
+
+from framework.data.view_resampling import resampled, scaled
 
 
 def refitted(views: Float[Tensor, "B K 4 S S"], fill: float) -> Float[Tensor, "B K 4 S S"]:
@@ -18,11 +19,8 @@ def refitted(views: Float[Tensor, "B K 4 S S"], fill: float) -> Float[Tensor, "B
     with a user's pictures. Colours are filtered premultiplied, and an empty item stays as it is.
     """
     longest = torch.maximum(_extent(views, dim=-1), _extent(views, dim=-2))
-    zoom = torch.where(longest > 0, longest / (fill * views.shape[-1]), torch.ones_like(longest))
-    count = views.shape[1]
-    theta = torch.zeros(len(views), count, 2, 3, device=views.device, dtype=views.dtype)
-    theta[..., 0, 0] = theta[..., 1, 1] = zoom[:, None]
-    return _resampled(views, theta.flatten(0, 1))
+    factor = torch.where(longest > 0, fill * views.shape[-1] / longest, torch.ones_like(longest))
+    return scaled(views, factor.to(views.dtype).view(-1, 1, 1).expand(-1, views.shape[1], 2))
 
 
 def jittered(views: Float[Tensor, "B K 4 S S"], amount: float) -> Float[Tensor, "B K 4 S S"]:
@@ -30,12 +28,11 @@ def jittered(views: Float[Tensor, "B K 4 S S"], amount: float) -> Float[Tensor, 
 
     Too little to change what the picture shows, enough that its pixels cannot be learned by heart.
     """
-    count = views.shape[0] * views.shape[1]
-    draws = 2.0 * torch.rand(count, 3, device=views.device, dtype=views.dtype) - 1.0
-    theta = torch.zeros(count, 2, 3, device=views.device, dtype=views.dtype)
-    theta[:, 0, 0] = theta[:, 1, 1] = 1.0 + amount * draws[:, 0]
-    theta[:, :, 2] = 2.0 * amount * draws[:, 1:]
-    return _resampled(views, theta)
+    draws = 2.0 * torch.rand(*views.shape[:2], 3, device=views.device, dtype=views.dtype) - 1.0
+    theta = torch.zeros(*views.shape[:2], 2, 3, device=views.device, dtype=views.dtype)
+    theta[..., 0, 0] = theta[..., 1, 1] = 1.0 + amount * draws[..., 0]
+    theta[..., 2] = 2.0 * amount * draws[..., 1:]
+    return resampled(views, theta)
 
 
 def recolored(views: Float[Tensor, "B K 4 S S"], strength: float) -> Float[Tensor, "B K 4 S S"]:
@@ -48,15 +45,6 @@ def recolored(views: Float[Tensor, "B K 4 S S"], strength: float) -> Float[Tenso
     colours = views[:, :, :3].gather(2, order[:, None, :, None, None].expand(-1, views.shape[1], -1, *views.shape[3:]))
     gain = 1.0 + strength * (2.0 * torch.rand(batch, 1, 3, 1, 1, device=device) - 1.0)
     return torch.cat([(colours * gain).clamp(max=1.0), views[:, :, 3:]], dim=2)
-
-
-def _resampled(views: Tensor, theta: Float[Tensor, "BK 2 3"]) -> Tensor:
-    """Views seen through affine maps of `affine_grid`; colours are filtered premultiplied."""
-    flat = views.flatten(0, 1)
-    premultiplied = torch.cat([flat[:, :3] * flat[:, 3:], flat[:, 3:]], dim=1)
-    moved = grid_sample(premultiplied, affine_grid(theta, list(flat.shape), align_corners=False), align_corners=False)
-    alpha = moved[:, 3:]
-    return torch.cat([moved[:, :3] / alpha.clamp(min=1e-6), alpha], dim=1).reshape(views.shape)
 
 
 def _extent(views: Tensor, dim: int) -> Float[Tensor, " B"]:

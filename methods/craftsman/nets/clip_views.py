@@ -44,7 +44,7 @@ class ClipViews(nn.Module):
         cameras = camera_features(camera_labels(world_from_camera.flatten(0, 1)))
         modulation = cameras if self.config.camera_modulation else None
         tokens = vision_tokens(self.model.vision_model, pixels, modulation, self.config.checkpointing)
-        return tokens.reshape(len(views), -1, self.width)
+        return self._normalized(tokens.reshape(len(views), -1, self.width))
 
     def unconditional(self, tokens: Float[Tensor, "B KT W"]) -> Float[Tensor, "B KT W"]:
         """What the tower makes of a black picture with its modulation off, once per view; or zeros.
@@ -57,7 +57,10 @@ class ClipViews(nn.Module):
         with torch.no_grad():
             black = vision_tokens(self.model.vision_model, normalized(tokens.new_zeros(1, 3, side, side)))
         views = tokens.shape[1] // black.shape[1]
-        return black.to(tokens.dtype).repeat(1, views, 1).expand_as(tokens)
+        return self._normalized(black).to(tokens.dtype).repeat(1, views, 1).expand_as(tokens)
+
+    def _normalized(self, tokens: Tensor) -> Tensor:
+        return nn.functional.normalize(tokens, dim=-1) if self.config.normalize else tokens
 
     def begin_training(self) -> None:
         """Read CLIP's own weights where the config names them, unless the modulation shows that training began before.

@@ -8,6 +8,7 @@ B batch, N surface points, P query points, L latents, W width, E latent channels
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -17,6 +18,15 @@ from framework.nets.attention import CrossAttentionBlock, KeysValues, SelfAttent
 from framework.nets.gaussian import DiagonalGaussian
 from framework.nets.point_embedding import FourierEmbedding
 from methods.craftsman.config import ShapeVAEConfig
+
+
+def chosen_points(total: int, wanted: int) -> int:
+    """How many of `total` points the original's sampler chooses for `wanted` queries.
+
+    It is told their share, and rounds total * share in float32 upwards: `wanted`, or one more where the product comes
+    out above it (never where `total` is a power of two).
+    """
+    return int(np.ceil(np.float32(total) * np.float32(wanted / total)))
 
 
 class ShapeEncoder(nn.Module):
@@ -49,7 +59,7 @@ class ShapeEncoder(nn.Module):
         if self.config.queries == "learned":
             return self.query.expand(len(points), -1, -1)
         start = 0 if first_point is None else first_point
-        chosen = farthest_points(points, self.config.query_count, start=start)
+        chosen = farthest_points(points, chosen_points(points.shape[1], self.config.query_count), start=start)
         return data.gather(1, chosen[..., None].expand(-1, -1, data.shape[-1]))
 
 
@@ -102,6 +112,10 @@ class ShapeVAE(nn.Module):
         if not self.config.aligned_dim:
             return DiagonalGaussian.from_moments(self.pre_kl(tokens)), tokens
         return DiagonalGaussian.from_moments(self.pre_kl(tokens[:, 1:])), tokens[:, 0] @ self.projection
+
+    def drop_encoder(self) -> None:
+        """Give up what only `encode` needs: decoding latents takes two thirds of the weights."""
+        del self.encoder, self.pre_kl
 
     def decode(self, latents: Float[Tensor, "B L E"]) -> Float[Tensor, "B L W"]:
         """Latent set -> tokens that `field` and `query` read."""

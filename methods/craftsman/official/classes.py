@@ -72,10 +72,18 @@ DIFFUSERS: Mapping[str, Any] = {
     "beta_end": 0.02,
     "beta_schedule": "linear",
     "prediction_type": "epsilon",
+    "rescale_betas_zero_snr": False,
 }
 """What diffusers takes where a scheduler's section is silent."""
 
-NOISE_NAMES = {"num_train_timesteps": "train_steps", "prediction_type": "prediction"}
+SAMPLING: Mapping[str, Any] = {"timestep_spacing": "leading", "steps_offset": 0, "set_alpha_to_one": True}
+"""The same for what only sampling reads."""
+
+NOISE_NAMES = {
+    "num_train_timesteps": "train_steps",
+    "prediction_type": "prediction",
+    "rescale_betas_zero_snr": "zero_terminal_snr",
+}
 """Published names of the noise schedule's options that differ from ours."""
 
 FIXED: Mapping[str, Mapping[str, tuple[Any, Any]]] = {
@@ -84,15 +92,7 @@ FIXED: Mapping[str, Mapping[str, tuple[Any, Any]]] = {
         "embed_type": ("fourier", "fourier"),
         "use_ln_post": (True, True),
     },
-    "condition_model": {"normalize_embeds": (False, False)},
-    "noise_scheduler": {"rescale_betas_zero_snr": (False, False)},
-    "denoise_scheduler": {
-        "rescale_betas_zero_snr": (False, False),
-        "clip_sample": (False, True),
-        "set_alpha_to_one": (False, True),
-        "steps_offset": (1, 0),
-        "timestep_spacing": ("leading", "leading"),
-    },
+    "denoise_scheduler": {"clip_sample": (False, True)},
 }
 """Section -> key -> (the only supported value, what an absent key means there)."""
 
@@ -176,8 +176,10 @@ def noise_schedule(config: OfficialConfig, where: str) -> NoiseScheduleConfig:
             f"{where}: config.yaml: the noise of training and of sampling must be the same, but system.noise_scheduler "
             f"says {values[0]}, and system.denoise_scheduler {values[-1]}"
         )
+    sampled = present.get("denoise_scheduler")
+    sampling = {key: sampled.get(key, silent) for key, silent in SAMPLING.items()} if sampled else {}
     renamed = {NOISE_NAMES.get(key, key): value for key, value in values[0].items()}
     try:
-        return from_dict(NoiseScheduleConfig, renamed, f"{where}: config.yaml: system.{next(iter(present))}")
+        return from_dict(NoiseScheduleConfig, renamed | sampling, f"{where}: config.yaml: system.{next(iter(present))}")
     except ConfigError as error:
         raise WeightsError(str(error)) from error

@@ -37,6 +37,7 @@ def clip_views_config(
         text=_text(state, clip_config.get("text_config", {})) if text else None,
         camera_modulation=any(".mod_norm" in key for key in state),
         unconditional="zeros" if option(options, "zero_uncond_embeds", False) else "black",
+        normalize=option(options, "normalize_embeds", False),
         freeze_modulation=option(options, "freeze_modulation", False),
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from framework.diffusion.config import NoiseScheduleConfig
+from framework.diffusion.schedules import sampling_options, scheduler_options
 from methods.craftsman.config import AutoencoderConfig, ClipViewsConfig, DenoiserConfig, DiffusionConfig, ShapeVAEConfig
 from methods.craftsman.official.classes import ALIGNED
 
@@ -64,7 +65,7 @@ def condition_section(config: ClipViewsConfig, dropout: float) -> dict[str, Any]
             "camera_embeds_dim": 32,
             "n_views": 4,
             "empty_embeds_ratio": dropout,
-            "normalize_embeds": False,
+            "normalize_embeds": config.normalize,
             "zero_uncond_embeds": config.unconditional == "zeros",
             "freeze_modulation": config.freeze_modulation,
         },
@@ -94,19 +95,15 @@ def denoiser_section(config: DenoiserConfig, num_latents: int) -> dict[str, Any]
 
 def schedule_sections(config: NoiseScheduleConfig) -> dict[str, Any]:
     """Return classes and options of both schedulers, as diffusers names them."""
-    shared = {
-        "num_train_timesteps": config.train_steps,
-        "beta_start": config.beta_start,
-        "beta_end": config.beta_end,
-        "beta_schedule": config.beta_schedule,
-        "prediction_type": config.prediction,
-        "clip_sample": False,
-    }
+    # The published configs don't name these two.
+    unnamed = {"rescale_betas_zero_snr": False, "timestep_spacing": "leading"}
+    sampling = {name: value for name, value in sampling_options(config).items() if unnamed.get(name) != value}
+    shared = {name: sampling[name] for name in scheduler_options(config) if name in sampling}
     return {
         "noise_scheduler_type": "diffusers.schedulers.DDPMScheduler",
         "noise_scheduler": {**shared, "variance_type": "fixed_small"},
         "denoise_scheduler_type": "diffusers.schedulers.DDIMScheduler",
-        "denoise_scheduler": {**shared, "set_alpha_to_one": False, "steps_offset": 1},
+        "denoise_scheduler": sampling,
     }
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from framework.config.build import from_dict
-from framework.nets.config import ClipTextConfig, ClipVisionConfig
+from framework.nets.clip import tower_options
 from framework.weights.folder import SavedWeights, WeightsError, check_tensors
 from framework.weights.official import OfficialFiles
 from framework.weights.opening import open_weights
@@ -74,7 +74,6 @@ def _refuse_inexpressible(config: DiffusionConfig, tensors: Mapping[str, Tensor]
         f"the view encoder '{config.view_encoder.type}'": config.view_encoder.type != "craftsman/clip",
         "latent positions (denoiser.latent_positions)": config.denoiser.latent_positions,
         "normalised latents (normalize_latents)": bool(shifted),
-        "zero terminal noise (schedule.zero_terminal_snr)": config.schedule.zero_terminal_snr,
     }
     found = [problem for problem, is_there in problems.items() if is_there]
     if found:
@@ -95,16 +94,5 @@ def _counts(saved: SavedWeights) -> dict[str, int]:
 
 def _clip_text(config: ClipViewsConfig) -> str:
     """CLIP's sizes under transformers' names: shapes tell all of them but the heads."""
-
-    def tower(part: ClipVisionConfig | ClipTextConfig) -> dict[str, Any]:
-        return {
-            "hidden_size": part.width,
-            "intermediate_size": part.mlp_width,
-            "num_hidden_layers": part.layers,
-            "num_attention_heads": part.heads,
-            "hidden_act": part.activation,
-            "layer_norm_eps": part.norm_eps,
-        }
-
-    sizes = {"vision_config": tower(config.vision)}
-    return json.dumps(sizes | ({"text_config": tower(config.text)} if config.text else {}), indent=2) + "\n"
+    sizes = {"vision_config": tower_options(config.vision)}
+    return json.dumps(sizes | ({"text_config": tower_options(config.text)} if config.text else {}), indent=2) + "\n"

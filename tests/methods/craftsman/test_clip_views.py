@@ -147,6 +147,16 @@ def test_parameter_names_are_the_published_ones() -> None:
     assert ours == {name: entry[0] for name, entry in listed.items() if name != "condition.cameras"}
 
 
+@torch.no_grad()
+def test_tokens_have_length_one_on_request() -> None:
+    plain, scaled = encoder(), encoder(normalize=True)
+    expected = plain(views(), cameras())
+    expected = expected / expected.norm(dim=-1, keepdim=True)
+    torch.testing.assert_close(scaled(views(), cameras()), expected)
+    nothing = scaled.unconditional(expected)
+    torch.testing.assert_close(nothing.norm(dim=-1), torch.ones(nothing.shape[:2]))
+
+
 @pytest.fixture
 def saved_clip(tmp_path: Path) -> tuple[CLIPModel, Path]:
     torch.manual_seed(7)

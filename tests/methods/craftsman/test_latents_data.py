@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from framework.config.choice import Choice
+from framework.config.errors import ConfigError
 from framework.data.config import ProceduralConfig
 from methods.craftsman import data
 from methods.craftsman.config import LatentsConfig
@@ -60,6 +61,25 @@ def test_batches_hold_posteriors_views_and_points(latents: LatentsData) -> None:
     assert set(validation["occupancy"].unique().tolist()) <= {0.0, 1.0}
 
 
+def test_training_points_are_drawn_by_seed_epoch_and_index(latents: LatentsData) -> None:
+    folder = latents.folder / "train"
+    assert "points" not in data.LatentDataset(folder, points=0)[(0, 1)]
+    whole, few = data.LatentDataset(folder)[(0, 1)], data.LatentDataset(folder, points=16)
+    drawn = few[(0, 1)]
+    assert tuple(drawn["points"].shape) == (16, 3) and tuple(drawn["occupancy"].shape) == (16,)
+    known = {tuple(point): inside for point, inside in zip(whole["points"].tolist(), whole["occupancy"], strict=True)}
+    for point, inside in zip(drawn["points"].tolist(), drawn["occupancy"], strict=True):
+        assert known[tuple(point)] == inside
+    assert torch.equal(few[(0, 1)]["points"], drawn["points"])
+    assert not torch.equal(few[(1, 1)]["points"], drawn["points"])
+    assert not torch.equal(data.LatentDataset(folder, points=16, seed=1)[(0, 1)]["points"], drawn["points"])
+
+
+def test_more_training_points_than_the_cache_holds_are_refused(latents: LatentsData) -> None:
+    with pytest.raises(ConfigError, match="supervision_points"):
+        LatentsData(dataclasses.replace(latents.config, supervision_points=65))
+
+
 def test_cached_posterior_is_the_autoencoders(latents: LatentsData) -> None:
     system = AutoencoderSystem.load(latents.config.autoencoder)
     stored = data.LatentDataset(latents.folder / "train")
@@ -77,6 +97,19 @@ def test_statistics_are_those_of_samples(latents: LatentsData) -> None:
     variances = torch.stack([dataset[(0, row)]["log_variance"].exp() for row in range(6)])
     torch.testing.assert_close(mean, means.mean(dim=0))
     torch.testing.assert_close(std.square(), means.var(dim=0, correction=0) + variances.mean(dim=0))
+
+
+def test_variants_are_what_the_first_epochs_draw(latents: LatentsData) -> None:
+    source = dataclasses.replace(latents.config.source.config, stretch=(0.3, 0.3, 0.3))
+    module = LatentsData(dataclasses.replace(latents.config, variants=2, source=Choice("procedural", source)))
+    module.prepare_data()
+    assert [len(data.LatentDataset(module.folder / split)) for split in ("train", "val")] == [12, 2]
+    dataset = data.LatentDataset(module.folder / "train")
+    assert dataset[(0, 8)]["id"] == dataset[(0, 2)]["id"]
+    drawn = module.source.dataset("train")[(1, 2)]
+    torch.testing.assert_close(dataset[(0, 8)]["points"], drawn["points"], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(dataset[(0, 8)]["views"], drawn["views"], atol=1 / 254, rtol=0)
+    assert not torch.equal(dataset[(0, 8)]["mean"], dataset[(0, 2)]["mean"])
 
 
 def test_a_second_start_encodes_nothing(latents: LatentsData, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from framework.config.choice import Choice
 from framework.diffusion.config import NoiseScheduleConfig
+from framework.diffusion.schedules import sampling_options
 from framework.weights.folder import WeightsError
 from methods.craftsman.config import (
     AutoencoderConfig,
@@ -18,7 +20,7 @@ from methods.craftsman.config import (
 )
 from methods.craftsman.official.classes import noise_schedule, read_config
 from methods.craftsman.official.config_file import parse, resolved, section
-from methods.craftsman.official.config_text import autoencoder_text, diffusion_text
+from methods.craftsman.official.config_text import autoencoder_text, diffusion_text, schedule_sections
 from tests.methods.craftsman.official_files import TINY_CONFIG
 
 TEXT = """
@@ -88,10 +90,27 @@ def test_a_silent_scheduler_has_the_values_of_diffusers() -> None:
     assert noise_schedule(read_config(None, "here"), "here") == NoiseScheduleConfig()
 
 
+def test_what_only_sampling_reads_has_the_values_of_diffusers_too() -> None:
+    text = TINY_CONFIG.replace("    set_alpha_to_one: false\n    steps_offset: 1\n", "")
+    assert text != TINY_CONFIG
+    schedule = noise_schedule(read_config(text, "here"), "here")
+    assert (schedule.set_alpha_to_one, schedule.steps_offset, schedule.timestep_spacing) == (True, 0, "leading")
+
+
+def test_the_written_schedule_is_the_one_that_samples() -> None:
+    for schedule in (NoiseScheduleConfig(timestep_spacing="linspace"), NoiseScheduleConfig(zero_terminal_snr=True)):
+        sections = schedule_sections(schedule)
+        text = yaml.safe_dump({"system_type": "shape-diffusion-system", "system": sections})
+        read = noise_schedule(read_config(text, "here"), "here")
+        assert sampling_options(read) == sampling_options(schedule)
+
+
 def test_what_we_write_says_the_same_when_read() -> None:
     shape = ShapeVAEConfig(num_latents=512, queries="fps", qkv_bias=True, include_pi=True, aligned_dim=768, heads=6)
-    schedule = NoiseScheduleConfig(beta_end=0.02, prediction="v_prediction")
-    clip = ClipViewsConfig(unconditional="zeros", freeze_modulation=True)
+    schedule = NoiseScheduleConfig(
+        beta_end=0.02, prediction="v_prediction", set_alpha_to_one=True, timestep_spacing="leading"
+    )
+    clip = ClipViewsConfig(unconditional="zeros", freeze_modulation=True, normalize=True)
     diffusion = DiffusionConfig(
         denoiser=DenoiserConfig(heads=8, flip_sin_to_cos=True, init_scale=0.5),
         view_encoder=Choice("craftsman/clip", clip),
@@ -112,4 +131,4 @@ def test_what_we_write_says_the_same_when_read() -> None:
     denoiser, condition = read.options("denoiser_model"), read.options("condition_model")
     assert (denoiser["heads"], denoiser["flip_sin_to_cos"], denoiser["n_ctx"]) == (8, True, 512)
     assert (condition["zero_uncond_embeds"], condition["empty_embeds_ratio"]) == (True, 0.2)
-    assert condition["freeze_modulation"]
+    assert condition["freeze_modulation"] and condition["normalize_embeds"]

@@ -103,6 +103,36 @@ def test_training_views_start_with_the_front_and_vary_in_number() -> None:
     assert counts == {1, 2, 3, 4}
 
 
+def occupancy_system(folder: Path, weight: float) -> DiffusionSystem:
+    torch.manual_seed(2)
+    autoencoder = AutoencoderSystem(tiny.autoencoder_config()).save(folder / "autoencoder")
+    config = tiny.diffusion_config(condition_dropout=0.0, occupancy_weight=weight, autoencoder=str(autoencoder))
+    return DiffusionSystem(config)
+
+
+def test_the_occupancy_loss_reaches_the_denoiser_through_the_frozen_decoder(tmp_path: Path) -> None:
+    losses, gradients, logged = [], [], {}
+    for weight in (0.0, 2.0):
+        system = occupancy_system(tmp_path, weight)
+        system.log = lambda name, value, **_: logged.update({name: float(value)})  # type: ignore[method-assign]
+        torch.manual_seed(3)
+        batch = diffusion_batch() | {"points": torch.rand(3, 20, 3), "occupancy": torch.ones(3, 20)}
+        loss = system.training_step(batch, 0)
+        loss.backward()
+        losses.append(loss.item())
+        gradients.append(torch.cat([value.grad.flatten() for value in system.denoiser.parameters()]))
+    assert losses[1] == pytest.approx(losses[0] + 2.0 * logged["train/loss_logits"], rel=1e-5)
+    assert not torch.allclose(gradients[0], gradients[1])
+    assert all(value.grad is None for value in system.autoencoder().parameters())
+
+
+def test_the_occupancy_loss_says_that_it_needs_points(tmp_path: Path) -> None:
+    system = occupancy_system(tmp_path, 1.0)
+    system.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
+    with pytest.raises(ConfigError, match="supervision_points"):
+        system.training_step(diffusion_batch(), 0)
+
+
 def test_condition_is_dropped_per_item() -> None:
     torch.manual_seed(0)
     system = DiffusionSystem(tiny.diffusion_config(condition_dropout=0.5))

@@ -15,14 +15,14 @@ _NAMES = {
     "beta_schedule": "beta_schedule",
     "prediction_type": "prediction",
     "rescale_betas_zero_snr": "zero_terminal_snr",
+    "timestep_spacing": "timestep_spacing",
+    "steps_offset": "steps_offset",
+    "set_alpha_to_one": "set_alpha_to_one",
 }
 
 _FIXED: dict[str, set[Any]] = {
     "variance_type": {"fixed_small"},
     "clip_sample": {False},
-    "set_alpha_to_one": {False},
-    "steps_offset": {1},
-    "timestep_spacing": {"leading"},
 }
 """What our schedulers have only one value for."""
 
