@@ -33,10 +33,12 @@ class ShapeVAEConfig:
     """How the encoder's queries arise: learned vectors, or points chosen by farthest-point sampling."""
     point_feats: int = 3
     """Features of a surface point beside its position: 3 for normals."""
+    embed_point_feats: bool = False
+    """Embed these three features as positions are, instead of taking them as they are."""
     out_dim: int = 1
     """Values per query point."""
     num_freqs: int = 8
-    """Octaves of the Fourier embedding of points."""
+    """Octaves of the Fourier embedding of points; 0: points are taken as they are."""
     include_pi: bool = False
     """Multiply the embedding's frequencies by pi."""
     qkv_bias: bool = False

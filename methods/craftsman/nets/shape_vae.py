@@ -37,7 +37,8 @@ class ShapeEncoder(nn.Module):
         self.config = config
         self.embedding = embedding
         width, heads, scale, bias = config.width, config.heads, config.init_scale, config.qkv_bias
-        self.input_proj = nn.Linear(embedding.out_dim + config.point_feats, width)
+        features = embedding.out_dim if config.embed_point_feats else config.point_feats
+        self.input_proj = nn.Linear(embedding.out_dim + features, width)
         if config.queries == "learned":
             self.query = nn.Parameter(torch.randn(config.query_count, width) * 0.02)
         self.cross_attn = CrossAttentionBlock(width, heads, width, scale, bias)
@@ -50,6 +51,8 @@ class ShapeEncoder(nn.Module):
         With farthest-point queries the first chosen point is index 0, or `first_point` (B,) of the cloud.
         """
         points, features = surface[..., :3], surface[..., 3:]
+        if self.config.embed_point_feats:
+            features = self.embedding(features)
         data = self.input_proj(torch.cat([self.embedding(points), features], dim=-1))
         x = self.cross_attn(self._queries(points, data, first_point), self.cross_attn.keys_values(data))
         return self.ln_post(self.self_attn(x))

@@ -25,6 +25,9 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
 }
 """Key that names a class -> the names that are understood. None of them is ever imported."""
 
+EMBEDDINGS = ("fourier", "identity")
+"""Embeddings of points that are understood; the weights tell which of them they have."""
+
 SECOND_GENERATION = ("pixart-diffusion-system", "cond-embedder", "pixart-denoiser")
 """Names of the later generation, which has networks of its own."""
 
@@ -88,8 +91,6 @@ NOISE_NAMES = {
 
 FIXED: Mapping[str, Mapping[str, tuple[Any, Any]]] = {
     "shape_model": {
-        "embed_point_feats": (False, False),
-        "embed_type": ("fourier", "fourier"),
         "use_ln_post": (True, True),
     },
     "denoise_scheduler": {"clip_sample": (False, True)},
@@ -132,6 +133,10 @@ def read_config(text: str | None, where: str) -> OfficialConfig:
     sections = {name: section(config, f"system.{name}", where) for name in KEYS}
     for name, options in sections.items():
         _check_fixed(name, options, where)
+    if (embedding := sections["shape_model"].get("embed_type", EMBEDDINGS[0])) not in EMBEDDINGS:
+        raise WeightsError(
+            f"{where}: config.yaml: system.shape_model.embed_type is {embedding!r}, expected {' or '.join(EMBEDDINGS)}"
+        )
     scale = resolved(config, system.get("z_scale_factor", 1.0), f"{where}: config.yaml: system.z_scale_factor")
     if type(scale) not in (int, float) or scale <= 0:
         raise WeightsError(f"{where}: config.yaml: system.z_scale_factor is {scale!r}, expected a positive number")

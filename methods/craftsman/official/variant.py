@@ -34,11 +34,12 @@ def shape_model_config(state: Mapping[str, Tensor], options: Mapping[str, Any]) 
             f"decoder.query_proj.weight reads {embedded} features of a point; a Fourier embedding of F octaves with "
             "its input has 3 (2 F + 1). Other embeddings of the original are not supported"
         )
-    if data_width == 2 * embedded:
-        raise WeightsError("the points' features are embedded too (embed_point_feats), which is not supported")
+    default = ShapeVAEConfig()
+    point_feats = data_width - embedded
+    # Without octaves, three features take as much place embedded as not, and are the same.
+    embed_point_feats = num_freqs > 0 and point_feats == embedded
     queries = matrix(state, "encoder.query")[0] if "encoder.query" in state else None
     aligned_dim = matrix(state, "projection")[1] if "projection" in state else 0
-    default = ShapeVAEConfig()
     latents = option(options, "num_latents", default.num_latents) if queries is None else queries - bool(aligned_dim)
     return ShapeVAEConfig(
         num_latents=latents,
@@ -48,7 +49,8 @@ def shape_model_config(state: Mapping[str, Tensor], options: Mapping[str, Any]) 
         encoder_layers=layers(state, "encoder.self_attn.resblocks"),
         decoder_layers=layers(state, "transformer.resblocks"),
         queries="fps" if queries is None else "learned",
-        point_feats=data_width - embedded,
+        point_feats=3 if embed_point_feats else point_feats,
+        embed_point_feats=embed_point_feats,
         out_dim=matrix(state, "decoder.output_proj.weight")[0],
         num_freqs=num_freqs,
         include_pi=option(options, "include_pi", default.include_pi),

@@ -111,7 +111,7 @@ def test_wrong_tensors(
         ("heads: 4", "heads: 7", "heads is 7, but the weights are 64 wide"),
         ("heads: 4", "heads: many", "heads is 'many', expected int"),
         ("n_ctx: ${system.shape_model.num_latents}", "n_ctx: ${shape_model.num_latents}", "leads nowhere"),
-        ("use_ln_post: true", "embed_type: siren", "system.shape_model.embed_type is 'siren'; only 'fourier'"),
+        ("use_ln_post: true", "embed_type: siren", "embed_type is 'siren', expected fourier or identity"),
         ("normalize_embeds: false", "normalize_embeds: maybe", "normalize_embeds is 'maybe', expected bool"),
         ("clip_sample: false\n    set_alpha", "clip_sample: true\n    set_alpha", "clip_sample is True; only False"),
         ("    steps_offset: 1", "    steps_offset: one", "steps_offset: expected"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from framework.weights.folder import WeightsError, load_weights
 from framework.weights.official import OfficialFiles
 from framework.weights.opening import open_weights
 from methods.craftsman.config import AutoencoderConfig, DiffusionConfig
+from methods.craftsman.official.config_text import autoencoder_text
 from methods.craftsman.official.reading import AUTOENCODER, DIFFUSION, read, systems_in
 from methods.craftsman.systems import AutoencoderSystem, DiffusionSystem
 from methods.craftsman.weights import (
@@ -24,6 +26,7 @@ from methods.craftsman.weights import (
     official_from_autoencoder,
     official_from_diffusion,
 )
+from tests.methods.craftsman import tiny
 from tests.methods.craftsman.official_files import TINY_CONFIG, filled, manifest, tiny_state, write_folder
 
 SHAPES = {"shape_model.": "v1_vae_aligned.official", "": "v1_checkpoint.official"}
@@ -89,6 +92,17 @@ def test_the_variant_of_an_autoencoder_is_read_off_its_keys(name: str, expected:
     with torch.device("meta"):
         ours = official_from_autoencoder(AutoencoderSystem(config))
     assert {key: tuple(value.shape) for key, value in ours.items()} == shapes
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"embed_point_feats": True}, {"num_freqs": 0}, {"point_feats": 0}, {"include_pi": True}]
+)
+def test_embeddings_are_read_off_shapes_and_config(sizes: dict[str, Any]) -> None:
+    config = tiny.autoencoder_config(**sizes)
+    tensors = official_from_autoencoder(AutoencoderSystem(config))
+    found = read(OfficialFiles(tensors, {"config.yaml": autoencoder_text(config)}), AUTOENCODER)
+    assert from_dict(AutoencoderConfig, found.config).shape_model == config.shape_model
+    assert found.facts["notes"] == []
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,13 @@ from methods.craftsman.config import (
 
 def autoencoder_config(**changes: Any) -> AutoencoderConfig:
     shape_model = ShapeVAEConfig(
-        num_latents=8, embed_dim=4, width=32, heads=2, encoder_layers=1, decoder_layers=1, num_freqs=4, **changes
+        num_latents=8,
+        embed_dim=4,
+        width=32,
+        heads=2,
+        encoder_layers=1,
+        decoder_layers=1,
+        **{"num_freqs": 4} | changes,
     )
     return AutoencoderConfig(shape_model=shape_model)
 
