@@ -26,7 +26,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     temporary = _temporary_name(path)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # some writers make files that only their owner can read
+        _open_to_others(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -43,6 +43,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file() and not file.is_symlink():
+                _open_to_others(file)
         _replace_folder(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -58,6 +61,11 @@ def write_text(path: Path, text: str) -> Path:
 def write_json(path: Path, value: Any) -> Path:
     """Write plain data as indented JSON to `path`, whole or not at all, and return `path`."""
     return write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def _open_to_others(file: Path) -> None:
+    """Give a file the usual permissions: some writers make it readable for its owner alone."""
+    file.chmod(0o666 & ~_umask())
 
 
 def _umask() -> int:

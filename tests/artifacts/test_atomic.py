@@ -56,3 +56,11 @@ def test_files_get_the_usual_permissions(tmp_path: Path) -> None:
         temporary.touch(mode=0o600)
     (tmp_path / "b.bin").touch()
     assert (tmp_path / "a.bin").stat().st_mode == (tmp_path / "b.bin").stat().st_mode
+
+
+def test_files_of_a_folder_have_the_usual_permissions(tmp_path: Path) -> None:
+    (tmp_path / "usual").write_bytes(b"")
+    with atomic_folder(tmp_path / "folder") as folder:
+        (folder / "inner").mkdir()
+        (folder / "inner" / "private").touch(mode=0o600)
+    assert (tmp_path / "folder" / "inner" / "private").stat().st_mode == (tmp_path / "usual").stat().st_mode
