@@ -49,11 +49,12 @@ def evaluate_grid(
     """Sample `query` (world points (P, 3) float32 on `device` -> values (P,)), `chunk` points at a time, no gradients.
 
     "coarse_to_fine" starts from a grid of `resolution / 2^k` intervals, the smallest such number that is whole and at
-    least `coarse` (so small or odd resolutions are dense), doubles it k times and asks only cells within one coarse
-    cell of a crossing of `level`; it then follows the surface until every cell that it crosses has been asked at all
-    corners. Elsewhere points carry a value of their coarse cell, which has the right side of the level only. The
-    surface therefore equals the dense one, except that parts which no coarse cell corner notices (thinner than a coarse
-    cell, or hollows as small) and which touch no noticed part are missed; raise `coarse` or use "dense" for those.
+    least `coarse` (so small or odd resolutions are dense), and doubles it k times. The first doubling asks the cells
+    within one coarse cell of a crossing of `level`, the others the crossed ones; each then follows the surface until
+    every cell that it crosses has been asked at all corners. Elsewhere points carry a value of their coarse cell, which
+    has the right side of the level only. The surface therefore equals the dense one, except that parts which no coarse
+    cell corner notices (thinner than a coarse cell, or hollows as small) and which touch no noticed part are missed;
+    raise `coarse` or use "dense" for those.
 
     Raises FieldError when the query returns NaN, infinity or the wrong shape.
     """
@@ -63,11 +64,11 @@ def evaluate_grid(
         )
     sampler = _Sampler(query, grid_axes(resolution, bounds), chunk, torch.device(device))
     stride = 1 if method == "dense" else _coarsest_stride(resolution, coarse)
-    values = sampler.full(stride)
+    values = first = sampler.full(stride)
     known = np.ones(values.shape, dtype=bool)
     while stride > 1:
         stride //= 2
-        values, known = _refine(sampler, values, known, level, stride)
+        values, known = _refine(sampler, values, known, level, stride, margin=values is first)
     return GridSamples(values, sampler.evaluations)
 
 
@@ -118,10 +119,14 @@ def _coarsest_stride(resolution: int, coarse: int) -> int:
 
 
 def _refine(
-    sampler: _Sampler, values: np.ndarray, known: np.ndarray, level: float, stride: int
+    sampler: _Sampler, values: np.ndarray, known: np.ndarray, level: float, stride: int, margin: bool
 ) -> tuple[Float[np.ndarray, "N N N"], Bool[np.ndarray, "N N N"]]:
-    """The next finer grid from `values` and from which of them were asked (`known`) rather than filled in."""
-    near = _corners_of(_doubled(_dilated(_crossed_cells(values > level))))
+    """The next finer grid from `values` and from which of them were asked (`known`) rather than filled in.
+
+    With `margin` the neighbours of crossed cells are asked too; without, only what the surface then leads to.
+    """
+    crossed = _crossed_cells(values > level)
+    near = _corners_of(_doubled(_dilated(crossed) if margin else crossed))
     # Index i // 2 is a corner of the coarse cell that holds i: where no crossing is near, any corner's side is right.
     fine = _doubled(values)[:-1, :-1, :-1]
     asked = np.zeros(fine.shape, dtype=bool)
