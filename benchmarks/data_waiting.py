@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +20,7 @@ from rich.table import Table
 from torch.utils.data import DataLoader
 
 from framework.data.config import ProceduralConfig, ShapesConfig
-from framework.data.procedural.module import ProceduralData, objects_root
+from framework.data.procedural.module import ProceduralData, shapes_config
 from framework.data.shapes import ShapesData
 from methods.craftsman.config import AutoencoderConfig, ShapeVAEConfig
 from methods.craftsman.systems import AutoencoderSystem
@@ -29,14 +30,15 @@ OBJECTS = 112
 LOADERS: tuple[tuple[Literal["none", "memory"], int], ...] = (("none", 0), ("none", 1), ("memory", 0))
 
 
-def make_sets(folder: Path) -> dict[str, Path]:
-    """A procedural set as one folder per object, and packed."""
-    config = ProceduralConfig(train=OBJECTS, val=0, test=0, root=str(folder / "objects"))
-    ProceduralData(config).prepare_data()
-    plain, packed = objects_root(config), folder / "packed"
-    command = ["prepare", "data=shapes", f"source={plain}", f"output={packed}", "data.prepare.pack=lmdb"]
+def make_sets(folder: Path) -> dict[str, ShapesConfig]:
+    """A procedural set as one folder per object, and packed, with as many points of an object as real sets have."""
+    made = ProceduralConfig(train=OBJECTS, val=0, test=0, root=str(folder / "objects"), samples=100_000)
+    ProceduralData(made).prepare_data()
+    plain, packed = shapes_config(made), folder / "packed"
+    places = [f"source={plain.root}", f"data.geometry={plain.geometry}", f"data.images={plain.images}"]
+    command = ["prepare", "data=shapes", *places, f"output={packed}", "data.prepare.pack=lmdb"]
     subprocess.run([sys.executable, str(LAUNCH), *command], check=True, capture_output=True)
-    return {"one folder per object": plain, "packed": packed}
+    return {"one folder per object": plain, "packed": ShapesConfig(root=str(packed))}
 
 
 def waiting(system: AutoencoderSystem, loader: DataLoader[dict[str, torch.Tensor]], steps: int) -> tuple[float, float]:
@@ -74,12 +76,10 @@ def main() -> None:
     options = parser.parse_args()
     table = Table("layout", "cache", "loaders", "waiting", "ms per step")
     with tempfile.TemporaryDirectory() as folder:
-        for name, root in make_sets(Path(folder)).items():
+        for name, place in make_sets(Path(folder)).items():
             for cache, workers in LOADERS:
-                config = ShapesConfig(
-                    root=str(root), batch_size=32, surface_points=768, supervision_points=576, near_fraction=0.125,
-                    workers=workers, cache=cache,
-                )  # fmt: skip
+                config = replace(place, workers=workers, cache=cache, batch_size=32)
+                config = replace(config, surface_points=768, supervision_points=576, near_fraction=0.125)
                 loader = ShapesData(config).train_dataloader()
                 warm = 2 if cache == "none" else OBJECTS // config.batch_size + 1
                 for _, _batch in zip(range(warm), loader, strict=False):
