@@ -1,9 +1,9 @@
 """Names -> where their code and their options are, as strings: looking a name up imports nothing heavy.
 
-A *kind* (`system`, `stage`, `data`, `encoder`, `renderer`, `task`) maps names to entries. The framework's own are a
-literal table; a method's come from `SPEC` in `methods/<name>/__init__.py` as `<name>/<key>`; other installed packages
-bring methods by an entry point in the group `atelier3d.methods` that names such a `SPEC`. The folder of methods is
-listed, and a method is imported only when one of its names, or the list of all names, is asked for.
+A *kind* (`system`, `stage`, `data`, `encoder`, `renderer`, `task`, `sweep`) maps names to entries. The framework's own
+are a literal table; a method's come from `SPEC` in `methods/<name>/__init__.py` as `<name>/<key>`; other installed
+packages bring methods by an entry point in the group `atelier3d.methods` that names such a `SPEC`. The folder of
+methods is listed, and a method is imported only when one of its names, or the list of all names, is asked for.
 """
 
 import functools
@@ -129,6 +129,13 @@ def _own_entries() -> dict[tuple[str, str], Entry]:
             "export": Entry(f"{tasks}.export:run", f"{tasks}.config:ExportOptions", "weights or files from a run"),
             "list": Entry(f"{tasks}.listing:run", f"{tasks}.config:ListOptions", "what can be named, with a filter"),
             "doctor": Entry(f"{tasks}.doctor:run", f"{tasks}.config:DoctorOptions", "what this machine has"),
+        },
+        "sweep": {
+            "local": Entry(
+                "framework.sweeps.sweep:run",
+                "framework.sweeps.config:SweepOptions",
+                "the jobs of a sweep on this machine",
+            ),
         },
         "renderer": {
             "torch": Entry(

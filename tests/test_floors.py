@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     ("geometry", "artifacts", "registry", "config", "optional"),
     ("data", "renderers", "diffusion", "nets", "export", "weights"),
-    ("systems", "pipeline", "trainers", "evaluation"),
+    ("systems", "pipeline", "trainers", "evaluation", "sweeps"),
     ("cli", "tasks", "testing"),
 )
 SIDEWAYS = {

@@ -1,10 +1,13 @@
 """Files and folders that appear whole or not at all.
 
 Everything is written under a hidden temporary name in the same folder and renamed at the end, so that a killed run, a
-full disk or an exception never leaves half a file that looks whole.
+full disk or an exception never leaves half a file that looks whole. `one_at_a_time` keeps two processes from making the
+same files at once.
 """
 
+import fcntl
 import json
+import logging
 import os
 import shutil
 import uuid
@@ -12,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 TEMPORARY_PREFIX = ".part-"
 
@@ -49,6 +54,18 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         _replace_folder(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Run the block while no other process of this machine does with the same `path`, a file made for this."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:  # some network disks know no locks
+            logger.warning("%s can't be locked (%s): start one process at a time", path, error)
+        yield
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from framework.cli.help import help_text
     from framework.cli.options import build
     from framework.cli.report import report, say
+    from framework.cli.sweep import build_sweep
 
     words = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -28,23 +29,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             return say(_version())
         if command.help or command.verb is None:
             return say(help_text(command))
-        options = build(command)
+        options = build_sweep(command) if command.sweep else build(command)
         if command.show_config:
             return say(_resolved(options))
     except (ValueError, LookupError) as error:
         return report(error, EXIT_USAGE, traceback="--traceback" in words)
     try:
-        return _run(str(command.verb), options)
+        return _run("sweep" if command.sweep else "task", "local" if command.sweep else str(command.verb), options)
     except (ValueError, ImportError, OSError, LookupError) as error:
         return report(error, EXIT_FAILED, traceback=command.traceback)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 
 
-def _run(verb: str, options: object) -> int:
+def _run(kind: str, name: str, options: object) -> int:
     from framework import registry
 
-    return registry.load_class("task", verb)(options)
+    return registry.load_class(kind, name)(options)
 
 
 def _resolved(options: object) -> str:

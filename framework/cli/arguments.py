@@ -11,6 +11,8 @@ FLAGS = {
     "--help": "help",
     "-h": "help",
     "--cfg": "show_config",
+    "-m": "sweep",
+    "--sweep": "sweep",
     "--version": "version",
     "--traceback": "traceback",
 }
@@ -31,6 +33,8 @@ class Command:
     """Show help and stop."""
     show_config: bool = False
     """Show the resolved options and stop."""
+    sweep: bool = False
+    """Run one job for each combination of listed values."""
     version: bool = False
     """Show the version and stop."""
     traceback: bool = False

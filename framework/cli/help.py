@@ -3,6 +3,7 @@
 from framework import __version__, registry
 from framework.cli.arguments import Command
 from framework.cli.options import RECIPES, field_names, takes_recipes
+from framework.cli.sweep import VERBS
 from framework.config.compose import choices, complete, compose, groups
 from framework.config.describe import Option, options_of, summary
 
@@ -11,6 +12,7 @@ PROGRAM = "launch.py"
 FLAGS = """flags, in any place:
   --help       this text; after a verb, its options; with system=... or data=..., theirs too
   --cfg        print the resolved options and stop
+  -m           a job for each combination of listed values: seed=1,2,3 'data.seed=range(0,4)'
   --traceback  show where an error comes from
   --version    print the version
 """
@@ -39,6 +41,7 @@ def _program_help() -> str:
             "examples:",
             f"  {PROGRAM} predict method={method} input=photos/ output=out/",
             f"  {PROGRAM} train experiment={recipe} trainer=cpu trainer.max_time=00:45:00",
+            f"  {PROGRAM} train -m experiment={recipe} seed=1,2,3",
             f"  {PROGRAM} list methods",
             f"  {PROGRAM} predict --help",
             "",
@@ -56,6 +59,9 @@ def _verb_help(command: Command) -> str:
         if "type" in section and key in field_names(options):
             config = registry.config_class(key, section["type"])
             sections.append(f"{key}={text}: {summary(config)}\n\n{_rows(list(options_of(config, key)))}")
+    if verb in VERBS:
+        config = registry.config_class("sweep", "local")
+        sections.append(f"with -m: {summary(config)}\n\n{_rows(list(options_of(config, 'sweep')))}")
     sections.append(_choices(options))
     return "\n\n".join(filter(None, sections)) + "\n"
 

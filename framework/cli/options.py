@@ -70,6 +70,8 @@ def _check_key(verb: str, key: str, options: type) -> None:
     owners = [other for other, keys in _keys_by_verb().items() if key in keys and other != verb]
     if owners:
         raise ConfigError(key, f"is an option of {', '.join(owners)}, not of {verb}. {registry.suggestion(key, known)}")
+    if key == "sweep":
+        raise ConfigError(key, "is for sweeps. Give -m too, and several values for some key, as seed=1,2,3.")
     raise ConfigError(key, f"unknown key. {registry.suggestion(key, known)}")
 
 

@@ -15,6 +15,7 @@ from framework.config.places import PACKAGE
 PAGE = PACKAGE.parent / "docs" / "options.md"
 KINDS = {
     "task": ("Verbs", "{name}", ""),
+    "sweep": ("Sweeps", "-m", "sweep"),
     "data": ("Data sets", "data={name}", "data"),
     "system": ("Systems", "system={name}", "system"),
     "stage": ("Stages", "{name}", "method.stages.{short}"),

@@ -14,6 +14,7 @@ from rich.console import Console
 from framework import __version__
 from framework.config.places import PACKAGE
 from framework.optional import DISTRIBUTION, has
+from framework.sweeps.process import cores
 from framework.tasks.config import DoctorOptions
 
 CORE = "core"
@@ -57,15 +58,10 @@ def _machine() -> list[str]:
     return [
         f"{DISTRIBUTION} {__version__} in {PACKAGE.parent}",
         f"python {platform.python_version()} on {platform.platform()}",
-        f"{_cores()} cores, {_memory_gib()} memory",
+        f"{cores()} cores, {_memory_gib()} memory",
         f"{disk.free / 2**30:.0f} GiB free here, in {Path.cwd()}",
         "offline: the hub is not asked (HF_HUB_OFFLINE)" if offline else "online: the hub may be asked for weights",
     ]
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _memory_gib() -> str:

@@ -6,11 +6,9 @@ All that can be wrong with the command is found before the first weight is read.
 import functools
 import hashlib
 import json
-import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +29,7 @@ from framework.tasks.predict_report import Reporter
 from framework.trainers.manifest import describe_run, end_leg, timestamp, update_manifest
 from framework.trainers.run_folder import RunFolder, RunFolderError
 from framework.weights.opening import fingerprint
-from framework.weights.runs import OUTPUTS
+from framework.weights.runs import OUTPUTS, new_run_id
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -176,8 +174,7 @@ def open_folder(options: PredictOptions, method: str) -> RunFolder:
     if options.run and not options.output:
         folder = RunFolder.open(options.run)
     else:
-        run_id = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        folder = RunFolder(Path(options.output).expanduser() if options.output else OUTPUTS / method / run_id)
+        folder = RunFolder(Path(options.output).expanduser() if options.output else OUTPUTS / method / new_run_id())
     if folder.checkpoints.exists():
         raise RunFolderError(f"{folder.path} is the folder of a training. Give another one: output=<folder>")
     try:

@@ -24,7 +24,7 @@ def run(options: TrainOptions, console: Console | None = None) -> int:
     if checkpoint and before.get("status") == "finished" and before["step"] >= options.trainer.max_steps:
         console.print(f"run {folder.run_id} is finished: train on with trainer.max_steps=<more>", highlight=False)
         return 0
-    system, data = build_parts(options)
+    system, data = build_parts(options, from_start=checkpoint is None)
     trainer = build_trainer(
         options.trainer, options.logger, folder, options.seed, system=system, device=options.device, console=console
     )
@@ -35,11 +35,14 @@ def run(options: TrainOptions, console: Console | None = None) -> int:
     return leg.fit(system, data, checkpoint)
 
 
-def build_parts(options: TrainOptions) -> tuple[System, pl.LightningDataModule]:
-    """Return the system, with its start weights if any are given, and the data; initial weights follow the seed."""
+def build_parts(options: TrainOptions, *, from_start: bool) -> tuple[System, pl.LightningDataModule]:
+    """Return the system and the data; initial weights follow the seed.
+
+    `from_start`: no checkpoint will be read, so the start weights count, if any are given.
+    """
     pl.seed_everything(options.seed, verbose=False)
     system: System = registry.load_class("system", options.system.type)(options.system.config)
-    if options.start_weights and not options.run:
+    if options.start_weights and from_start:
         start = open_weights(resolve(options.start_weights), options.system.type)
         system.load_own_state(start.tensors, where=options.start_weights)
     return system, registry.load_class("data", options.data.type)(options.data.config)

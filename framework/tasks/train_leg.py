@@ -17,6 +17,8 @@ from framework.trainers.run_weights import save_run_weights
 from framework.trainers.stopping import TrainingInterrupted
 from framework.weights.opening import fingerprint
 
+EXIT_INTERRUPTED = 130
+
 
 class Leg:
     """One stretch of a training, between its start or continuation and the next end."""
@@ -50,6 +52,8 @@ class Leg:
             status, reason, code = ("finished", None, 0) if finished else ("interrupted", "time limit", 0)
         except TrainingInterrupted as signal:
             status, reason, code = "interrupted", str(signal), 128 + signal.signal_number
+        except SystemExit:  # Lightning's answer to Ctrl-C where there is no step to wait for, as while data are made
+            status, reason, code = "interrupted", "interrupted", EXIT_INTERRUPTED
         finally:
             error = sys.exception()
             if self.trainer.is_global_zero:

@@ -97,7 +97,7 @@ class KeepCheckpoints(Checkpoint):
         if trainer.strategy.broadcast(better):
             trainer.save_checkpoint(self.folder / BEST)
             if trainer.is_global_zero:
-                record = {"step": trainer.global_step, "metric": self.monitor, "value": value}
+                record = {"step": trainer.global_step, "metric": self.monitor, "mode": self.mode, "value": value}
                 write_json(self.folder / BEST_RECORD, record)
 
     def _score(self, trainer: pl.Trainer) -> float:
@@ -108,7 +108,7 @@ class KeepCheckpoints(Checkpoint):
 
 
 def read_best(folder: Path) -> dict[str, Any] | None:
-    """Return step, metric and value of `best.ckpt` in a checkpoint folder, or None when there is none yet."""
+    """Return step, metric, mode (min or max) and value of `best.ckpt` in a checkpoint folder, or None without one."""
     path = folder / BEST_RECORD
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 

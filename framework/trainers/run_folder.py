@@ -5,11 +5,9 @@ environment variable ATELIER_RUN_ID, which the first process sets for those it s
 """
 
 import os
-import secrets
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,8 @@ from framework.artifacts.atomic import write_text
 from framework.config.compose import read_yaml, to_yaml
 from framework.trainers.checkpoints import LAST
 from framework.weights.resolve import RUN_WEIGHTS
-from framework.weights.runs import OUTPUTS, find_run
+from framework.weights.runs import OUTPUTS, RUN_ID_VARIABLE, find_run, new_run_id
 
-RUN_ID_VARIABLE = "ATELIER_RUN_ID"
 CONFIG_FILE = "config.yaml"
 MANIFEST_FILE = "manifest.json"
 
@@ -131,7 +128,7 @@ def run_id() -> str:
     Raises RunFolderError under a launcher that starts the processes itself, if it gave no ATELIER_RUN_ID.
     """
     if RUN_ID_VARIABLE not in os.environ:
-        os.environ[RUN_ID_VARIABLE] = _shared_id() or f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        os.environ[RUN_ID_VARIABLE] = _shared_id() or new_run_id()
     return os.environ[RUN_ID_VARIABLE]
 
 

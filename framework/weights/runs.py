@@ -1,13 +1,22 @@
-"""Finding the folder of a run. Imports no torch: the command line reads a run's options before anything heavy."""
+"""Where runs lie. Imports no torch: the command line reads a run's options before anything heavy."""
 
 import difflib
+import secrets
+from datetime import datetime
 from pathlib import Path
 
 OUTPUTS = Path("outputs")
+RUN_ID_VARIABLE = "ATELIER_RUN_ID"
+"""Environment variable by which all processes of a run learn its id."""
 
 
 class RunNotFound(ValueError):
     """No run has this id."""
+
+
+def new_run_id() -> str:
+    """Return a new id: the time and a random part."""
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def find_run(run: str, outputs: Path = OUTPUTS) -> Path:

@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from framework import registry
-from framework.artifacts.atomic import atomic_file, write_json
+from framework.artifacts.atomic import atomic_file, one_at_a_time, write_json
 from framework.config.build import to_dict
 from framework.config.errors import ConfigError
 from framework.data.sampler import StepBatchSampler
@@ -39,6 +39,7 @@ from methods.craftsman.config import LatentsConfig
 from methods.craftsman.systems import AutoencoderSystem
 
 SHARD = 256
+LOCK_FILE = "preparing.lock"
 SPLITS = ("train", "val", "test")
 
 
@@ -102,13 +103,18 @@ class LatentsData(pl.LightningDataModule):
     def prepare_data(self) -> None:
         """Encode what is not in the cache yet (on one process of a machine only)."""
         self.source.prepare_data()
-        missing = [split for split in SPLITS if not (self.folder / split / "index.json").is_file()]
-        if not missing:
-            return
+        if self._missing():
+            with one_at_a_time(self.folder / LOCK_FILE):  # two trainings may have started together
+                self._encode(self._missing())
+
+    def _missing(self) -> list[str]:
+        return [split for split in SPLITS if not (self.folder / split / "index.json").is_file()]
+
+    def _encode(self, splits: list[str]) -> None:
         self.source.setup("fit")
         device = "cuda" if torch.cuda.is_available() else "cpu"
         system = AutoencoderSystem.load(self.config.autoencoder, device)
-        for split in missing:
+        for split in splits:
             variants = self.config.variants if split == "train" else 1
             encode_split(self.source.dataset(split), system, self.folder / split, self.config.batch_size, variants)
 

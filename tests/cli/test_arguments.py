@@ -9,11 +9,12 @@ from framework.config.errors import ConfigError
 
 
 def test_flags_stand_anywhere() -> None:
-    words = ["train", "--cfg", "system=a", "seed=1"]
+    words = ["train", "--cfg", "system=a", "seed=1", "-m"]
     for order in itertools.permutations(words):
         command = parse(order)
         assert command.verb == "train"
         assert command.show_config
+        assert command.sweep
         assert sorted(command.assignments) == [("seed", "1"), ("system", "a")]
 
 
@@ -34,7 +35,7 @@ def test_bare_words_follow_the_verb() -> None:
     [
         (["trian"], "unknown verb 'trian'. Nearest: train."),
         (["train", "--hlep"], "--hlep: unknown flag. Nearest: --help. Options are written key=value."),
-        (["train", "-m"], "-m: unknown flag. Known: --help, --cfg, --version, --traceback."),
+        (["train", "-x"], "-x: unknown flag. Known: --help, --cfg, --sweep, --version, --traceback."),
         (["train", "--seed=3"], "--seed=3: options are written without dashes: seed=3."),
         (["train", "~seed=3"], "'~seed=3' is not understood. Options are written key=value"),
         (["train", "=3"], "'=3' is not understood."),

@@ -29,6 +29,8 @@ SYSTEM = choices("system")[0]
         (["list", "experiments"], 0),
         (["list", "systems", "nothing*"], 1),
         (["predict", f"method={METHOD}", "input=x.png", "--cfg"], 0),
+        (["train", "-m", f"system={SYSTEM}", "data=shapes", "seed=1,2", "--cfg"], 0),
+        (["train", "-m", f"system={SYSTEM}", "data=shapes", "seed=1"], 2),
         (["predict", f"method={METHOD}"], 2),
         (["predict", "method=nothing"], 2),
         (["train", f"system={SYSTEM}", "system.widht=3", "data=shapes"], 2),

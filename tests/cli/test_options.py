@@ -88,6 +88,7 @@ def _run(folder: Path, *words: str) -> list[str]:
         (f"predict method={METHOD} input=x renderer=opengl", "renderer: 'opengl' does not exist. "),
         ("predict trainer.devices=8", "trainer: is an option of test, train, validate, not of predict."),
         ("predict experiment=x", "experiment: is an option of test, train, validate, not of predict."),
+        (f"train system={SYSTEM} data=shapes sweep.parallel=2", "sweep: is for sweeps. Give -m too"),
         ("predict photo.png", "'photo.png' is not understood: options are written key=value."),
         ("export", "run is missing. Give one: "),
         ("export run=x format=fbx", "format: 'fbx' is not one of weights, "),

@@ -10,12 +10,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from framework.artifacts.atomic import one_at_a_time
 from framework.data.config import ProceduralConfig, ShapeItemsConfig, ShapesConfig
 from framework.data.preparation import Outcome, PrepareError, PrepareJob
 from framework.data.procedural.catalogue import FAMILIES, RECIPE_VERSION
 from framework.data.procedural.writing import SampleCounts, missing_count, write_set
 from framework.data.shape_files import read_split
 from framework.data.shapes import ShapesData
+
+LOCK_FILE = "preparing.lock"
 
 
 class ProceduralData(ShapesData):
@@ -27,6 +30,10 @@ class ProceduralData(ShapesData):
 
     def prepare_data(self) -> None:
         """Make the objects that are missing (one process of a machine only); an interrupted run goes on."""
+        with one_at_a_time(objects_root(self.procedural) / LOCK_FILE):  # two trainings may start together
+            self._prepare_data()
+
+    def _prepare_data(self) -> None:
         config = self.procedural
         splits = split_counts(config)
         missing = missing_count(objects_root(config), splits, config.seed)
