@@ -18,6 +18,7 @@ from tests.methods.craftsman.official_files import tiny_state, write_folder
 
 REPOSITORY = Path(__file__).parents[1]
 DOCUMENTS = ["README.md", "docs/own_meshes.md", "docs/official_weights.md", "methods/craftsman/README.md"]
+SWEEPS = "docs/sweeps.md"
 
 ITEMS = "batch_size=2 surface_points=64 supervision_points=32 validation_points=32"
 PROCEDURAL = f"{ITEMS} train=4 val=2 test=2 samples=200 render_size=32 processes=0"
@@ -26,10 +27,9 @@ TRAINER = "trainer.max_steps=2 trainer.val_interval=2 trainer.val_batches=1 trai
 
 
 def commands(document: str) -> list[list[str]]:
-    """Words after `python launch.py` of each command in the document's code blocks; shell loops run once."""
+    """Words after `python launch.py` of each command in the document's code blocks."""
     blocks = re.findall(r"```bash\n(.*?)```", (REPOSITORY / document).read_text(encoding="utf-8"), flags=re.DOTALL)
-    found = re.findall(r"python launch\.py ([^;\n]*)", "\n".join(blocks))
-    return [shlex.split(command.replace("$seed", "1")) for command in found]
+    return [shlex.split(command) for command in re.findall(r"python launch\.py (.*)", "\n".join(blocks))]
 
 
 def prefixed(prefix: str, options: str) -> list[str]:
@@ -39,11 +39,13 @@ def prefixed(prefix: str, options: str) -> list[str]:
 def tiny(words: list[str]) -> list[str]:
     """Options that make a command small, put behind its own."""
     verb, given = words[0], " ".join(words)
+    sweep = ["seed=1,2", "sweep.parallel=2"] if "-m" in words else []
     if verb == "predict":
         stages = "shape.steps=2 shape.extraction.depth=4"
-        return [*prefixed("method.stages", stages), "turntable=false", "device=cpu"]
+        return [*prefixed("method.stages", stages), "turntable=false", "device=cpu", *sweep]
     if verb == "train" and "run=" not in given:
-        return TRAINER.split() + tiny_data(given)
+        latents = ["system.shape_model.num_latents=8"] if sweep else []
+        return [*TRAINER.split(), *tiny_data(given), *sweep, *latents]
     if verb == "prepare":
         counts = "surface_samples=200 volume_samples=200 near_samples=100 workers=1"
         counts += " val_fraction=0.34 test_fraction=0.33"
@@ -78,7 +80,7 @@ def newest_run(folder: Path, verb: str) -> str:
     return runs[-1].name
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("document", [*DOCUMENTS, pytest.param(SWEEPS, marks=pytest.mark.slow)])
 def test_commands_run_as_written(
     document: str, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

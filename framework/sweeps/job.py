@@ -11,6 +11,7 @@ import stat
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 from framework import registry
 from framework.artifacts.atomic import write_json
@@ -49,7 +50,7 @@ def main(path: Path) -> int:
 
 def _run(path: Path) -> int:
     job = json.loads(path.read_text(encoding="utf-8"))
-    options = from_dict(registry.config_class("task", job["verb"]), job["options"])
+    options: Any = from_dict(registry.config_class("task", job["verb"]), job["options"])
     return registry.load_class("task", job["verb"])(options)
 
 

@@ -87,9 +87,12 @@ def read_plan(folder: Path) -> Plan | None:
 
 def job_name(number: int, values: Mapping[str, str]) -> str:
     """Return e.g. `003_seed=1_num_latents=8`: at most 64 characters that are safe in file names."""
-    shown = [f"{short}={value}" for short, value in zip(short_keys(values), values.values(), strict=True)]
-    safe = (re.sub(r"[^\w.=+-]+", "-", text, flags=re.ASCII)[:32].strip("-.") for text in shown)
-    return "_".join([f"{number:03d}", *safe])[:64].rstrip("-._=")
+    shown = zip(short_keys(values), values.values(), strict=True)
+    return "_".join([f"{number:03d}", *(f"{_safe(key)}={_safe(value)}" for key, value in shown)])[:64].rstrip("-._=")
+
+
+def _safe(text: str) -> str:
+    return re.sub(r"[^\w.+-]+", "-", text, flags=re.ASCII).strip("-.")[:24]
 
 
 def short_keys(values: Mapping[str, str]) -> list[str]:

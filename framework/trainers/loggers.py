@@ -1,6 +1,7 @@
 """Where metrics go: one CSV file per run, and tensorboard or wandb if asked for."""
 
 import csv
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from framework import optional
 from framework.artifacts.atomic import atomic_file
 from framework.trainers.config import LoggerConfig
+from framework.weights.runs import OUTPUTS
 
 METRICS_FILE = "metrics.csv"
 
@@ -119,7 +121,18 @@ def _tensorboard(config: LoggerConfig, folder: Path) -> Logger:
 def _wandb(config: LoggerConfig, folder: Path) -> Logger:
     """The run keeps its id, so that a continued training goes on in the same curves."""
     optional.require("wandb", "log", "init")
-    name = folder.name
     return WandbLogger(
-        project=config.project, name=name, id=name, save_dir=folder, offline=config.offline, resume="allow"
+        project=config.project,
+        name=folder.name,
+        id=curve_id(folder),
+        save_dir=folder,
+        offline=config.offline,
+        resume="allow",
     )
+
+
+def curve_id(folder: Path) -> str:
+    """Return the id of a run's curves. Folders chosen by the user may have equal names, as jobs of two sweeps do."""
+    if folder.parent.parent == OUTPUTS:
+        return folder.name
+    return f"{folder.name}-{hashlib.blake2b(str(folder.resolve()).encode(), digest_size=4).hexdigest()}"

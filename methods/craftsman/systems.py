@@ -27,6 +27,9 @@ from methods.craftsman.view_sets import jittered, recolored, refitted
 
 Batch = Mapping[str, Any]
 
+SECTION_SIDE = 96
+"""Pixels of a section's side."""
+
 
 class AutoencoderSystem(System):
     """Trains the shape autoencoder on surface points and occupancy samples (craftsman `ShapeBatch`)."""
@@ -57,6 +60,18 @@ class AutoencoderSystem(System):
     def test_step(self, batch: Batch, batch_index: int) -> None:
         """The same numbers on the test split."""
         self._score(batch, "test")
+
+    def images(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Sections through the middle of the first item's reconstruction, seen from front, right and above."""
+        posterior, _ = self.shape_model.encode(batch["surface"][:1])
+        axis = torch.linspace(-1, 1, SECTION_SIDE, device=self.device)
+        up, right = torch.meshgrid(-axis, axis, indexing="ij")
+        middle = torch.zeros_like(up)
+        sections = [(right, up, middle), (middle, up, -right), (right, middle, -up)]
+        points = torch.stack([torch.stack(section, dim=-1) for section in sections], dim=1)
+        inside = self._logits(posterior.mean, points.view(1, -1, 3)).sigmoid().float().cpu()
+        picture = 1.0 - inside.view(SECTION_SIDE, len(sections) * SECTION_SIDE, 1).expand(-1, -1, 3)
+        return {"sections": picture.numpy()}
 
     def _score(self, batch: Batch, split: str) -> None:
         posterior, _ = self.shape_model.encode(batch["surface"])

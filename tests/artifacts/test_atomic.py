@@ -1,5 +1,7 @@
 """Nothing half-written ever stands under its final name."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,22 @@ def test_a_failed_file_leaves_the_old_one_and_no_rest(tmp_path: Path) -> None:
         raise OSError("full")
     assert path.read_text() == '{\n  "value": 1\n}\n'
     assert [item.name for item in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    """Two processes count up in a file; without a lock they would read the same numbers."""
+    code = (
+        "import sys, time; from pathlib import Path; from framework.artifacts.atomic import one_at_a_time\n"
+        "path = Path(sys.argv[1])\n"
+        "for _ in range(20):\n"
+        "    with one_at_a_time(path / 'lock'):\n"
+        "        number = int((path / 'number').read_text()); time.sleep(0.002)\n"
+        "        (path / 'number').write_text(str(number + 1))\n"
+    )
+    (tmp_path / "number").write_text("0")
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
+    assert (tmp_path / "number").read_text() == "40"
 
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from framework.cli import main
-from framework.testing.tiny import register_tiny
+from framework.testing.tiny import TinyData, register_tiny
 from framework.trainers.run_folder import RUN_ID_VARIABLE
 from framework.weights.opening import fingerprint
 
@@ -128,6 +129,9 @@ def test_start_weights_and_their_errors(workplace: Path, capsys: pytest.CaptureF
     runs = workplace / "outputs" / "testing"
     first, second = (load_file(runs / name / "weights" / "model.safetensors") for name in ("first", "second"))
     torch.testing.assert_close(first, second)
+    shutil.rmtree(runs / "second" / "checkpoints")  # as if it had been killed before its first checkpoint
+    assert main(["train", "run=second"]) == 0
+    torch.testing.assert_close(load_file(runs / "second" / "weights" / "model.safetensors"), first)
     assert train("third", "start_weights=first", "system.width=9") == 1
     assert "of the wrong shape" in capsys.readouterr().err
     assert not (runs / "third").exists()
@@ -173,6 +177,15 @@ def test_a_signal_saves_the_last_checkpoint(
     step = manifest(run)["step"]
     assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == step > 0
     assert main(["train", "run=run", f"trainer.max_steps={step + 2}"]) == 0
+
+
+def test_ctrl_c_while_data_are_made_is_no_failure(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(self: TinyData) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TinyData, "prepare_data", interrupt)
+    assert train("x", "output=run", "trainer.max_steps=1") == 130
+    assert manifest(workplace / "run")["status"] == "interrupted"
 
 
 def appears(path: Path, seconds: float = 30) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from framework.testing.tiny import TinyConfig, TinyData, TinyDataConfig, TinySystem
 from framework.trainers.config import LoggerConfig, TrainerConfig
-from framework.trainers.loggers import CsvMetrics, read_metrics
+from framework.trainers.loggers import CsvMetrics, curve_id, read_metrics
 from framework.trainers.run_folder import RunFolder
 from framework.trainers.trainer import build_trainer
 
@@ -43,6 +43,15 @@ def test_rewinding_drops_later_rows_and_a_torn_one(tmp_path: Path) -> None:
     logger.log_metrics({"a": 9}, step=2)
     logger.finalize("success")
     assert path.read_text() == "step,a,b\n1,1,1\n2,2,2\n3,9,\n"
+
+
+def test_curves_of_folders_with_one_name_stay_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert curve_id(Path("outputs/method/20260101-000000-abcd")) == "20260101-000000-abcd"
+    first, second = (curve_id(Path(sweep) / "001_seed=1") for sweep in ("one", "two"))
+    assert first != second
+    assert first.startswith("001_seed=1-")
+    assert curve_id(tmp_path / "one" / "001_seed=1") == first
 
 
 def fit(folder: Path, *kinds: str) -> None:

@@ -90,6 +90,7 @@ def test_what_a_run_leaves_behind(tmp_path: Path) -> None:
     assert (tmp_path / "images" / "step_000004_prediction.png").is_file()
     record = read_best(tmp_path / "checkpoints")
     assert record is not None
+    assert (record["metric"], record["mode"]) == ("val/loss", "min")
     assert record["value"] == pytest.approx(min(float(row["val/loss"]) for row in rows if row["val/loss"]))
     assert read_checkpoint(tmp_path / "checkpoints" / BEST)["global_step"] == record["step"]
     assert not list(tmp_path.rglob(".part-*"))

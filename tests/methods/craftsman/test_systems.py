@@ -14,7 +14,7 @@ from framework.config.choice import Choice
 from framework.config.errors import ConfigError
 from framework.nets.gaussian import DiagonalGaussian
 from methods.craftsman.config import ClipViewsConfig, DiffusionConfig
-from methods.craftsman.systems import AutoencoderSystem, DiffusionSystem
+from methods.craftsman.systems import SECTION_SIDE, AutoencoderSystem, DiffusionSystem
 from tests.methods.craftsman import tiny
 
 
@@ -32,6 +32,23 @@ def test_autoencoder_learns_ellipsoids(queries: str) -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.6 * losses[0]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("column", "corner"), [(0, (-1.0, 1.0, 0.0)), (1, (0.0, 1.0, 1.0)), (2, (-1.0, 0.0, -1.0))])
+def test_sections_lie_as_seen_from_front_right_and_above(column: int, corner: tuple[float, float, float]) -> None:
+    """Each section's upper left pixel shows how empty the shape's box is at that corner."""
+    torch.manual_seed(0)
+    system = AutoencoderSystem(tiny.autoencoder_config()).eval()
+    batch = tiny.ellipsoid_batch(2)
+    picture = system.images(batch)["sections"]
+    assert picture.shape == (SECTION_SIDE, 3 * SECTION_SIDE, 3)
+    posterior, _ = system.shape_model.encode(batch["surface"][:1])
+    points = torch.tensor([[corner, (0.0, 0.0, 0.0)]])
+    field = system.shape_model.field(system.shape_model.decode(posterior.mean))
+    empty = 1.0 - system.shape_model.query(points, field)[0].sigmoid()
+    assert picture[0, column * SECTION_SIDE, 0] == pytest.approx(empty[0].item(), abs=1e-5)
+    assert abs(float(empty[0] - empty[1])) > 1e-3
 
 
 def diffusion_batch(count: int = 3) -> dict[str, torch.Tensor]:
