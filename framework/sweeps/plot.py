@@ -22,14 +22,15 @@ def parallel_coordinates(jobs: list[Job], results: Mapping[int, Result]) -> str:
     """Return the `<svg>` of jobs that share a metric, with all texts escaped; the best line is drawn last."""
     order = ranked(jobs, results)
     metric = results[order[0].number].metric
-    names = [*short_keys(order[0].values), metric]
-    values = [positions([job.values[key] for job in jobs]) for key in order[0].values]
+    every = {key: positions([job.values[key] for job in jobs]) for key in order[0].values}
+    keys = [key for key, places in every.items() if len(places) > 1] or list(every)  # an axis of one value says nothing
+    names, values = short_keys(dict.fromkeys(keys, "")), [every[key] for key in keys]
     low, high = (pick(float(results[job.number].best or 0) for job in jobs) for pick in (min, max))
     axes = [_axis(index, names[index], places) for index, places in enumerate(values)]
     axes.append(_axis(len(values), metric, _scale(low, high)))
     lines = []
     for rank, job in reversed(list(enumerate(order))):
-        heights = [values[index][text] for index, text in enumerate(job.values.values())]
+        heights = [every[key][job.values[key]] for key in keys]
         heights.append(_share(float(results[job.number].best or 0), low, high))
         title = f"{job.name}: {metric} {shown_value(results[job.number].best)}"
         lines.append(_line(heights, 1 - rank / max(1, len(order) - 1), title, best=rank == 0))

@@ -29,7 +29,8 @@ h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; } code { backg
 th { border-bottom: 2px solid #c3ccd6; white-space: nowrap; } td { border-bottom: 1px solid #e4e9ee; }
 table.sorted th { cursor: pointer; } tr.best { background: #fdeee8; } .number { text-align: right; }
 .finished { color: #1b7a3d; } .failed { color: #b3261e; } .interrupted { color: #97660a; }
-svg text { font-size: 11px; fill: #44515f; } svg text.name { font-weight: 600; font-size: 12px; }
+svg text { font-size: 11px; fill: #44515f; paint-order: stroke; stroke: #fff; stroke-width: 3px; }
+svg text.name { font-weight: 600; font-size: 12px; }
 svg .axis { stroke: #8793a0; } svg .job { fill: none; stroke-width: 2; stroke-linejoin: round; opacity: .85; }
 svg .best { stroke-width: 4; opacity: 1; } svg .job:hover { stroke: #0b57d0; stroke-width: 5; opacity: 1; }
 .pictures td { vertical-align: top; } .pictures img { display: block; max-width: 320px; }

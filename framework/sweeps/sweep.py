@@ -1,8 +1,8 @@
 """Runs the jobs of a sweep, each in a process of its own, a few at once.
 
 Finished jobs are left alone, a failed one does not stop the others, and what is known stands in `results.csv` after
-every job, in `report.html` at the end. The first SIGINT or SIGTERM lets the running jobs save and stop, a second one
-ends them at once.
+every job, in `report.html` at the end. SIGINT or SIGTERM lets the running jobs save and stop, Ctrl-C after
+that ends them at once.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ def run(sweep: Sweep, console: Console | None = None) -> int:
     lines += [f"results: {table}", f"report: {report}"]
     lines += [f"continue: {sweep.command}"] if counts["finished"] < len(results) else []
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-    if signals.last:
-        return 128 + signals.last
+    if signals.first:
+        return 128 + signals.first
     return EXIT_FAILED if counts["failed"] else 0
 
 
 class _Signals:
-    """Counts SIGINT and SIGTERM instead of ending the program."""
+    """Notes SIGINT and SIGTERM instead of ending the program."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self.last = 0
+        self.first = 0
+        self.insisted = False
 
     def __enter__(self) -> _Signals:
         numbers = (signal.SIGINT, signal.SIGTERM)
@@ -72,7 +72,8 @@ class _Signals:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.count, self.last = self.count + 1, number
+        self.insisted = self.insisted or bool(self.first and number == signal.SIGINT)
+        self.first = self.first or number
 
 
 class _Runner:
@@ -86,7 +87,7 @@ class _Runner:
         self.results = {number: folder.result() for number, folder in self.folders.items()}
         self.waiting = [job for job in sweep.plan.jobs if self.results[job.number].status != "finished"]
         self.running: list[Process] = []
-        self.asked = 0
+        self.asked = False
 
     def run(self) -> None:
         """Run all that waits; return when nothing runs any more."""
@@ -94,7 +95,7 @@ class _Runner:
             self.view.begin(self.results)
             shown = 0.0
             try:
-                while self.running or (self.waiting and not self.signals.count):
+                while self.running or (self.waiting and not self.signals.first):
                     self._pass_signals_on()
                     self._collect()
                     self._fill()
@@ -111,7 +112,7 @@ class _Runner:
         for job in list(self.waiting):
             taken = {process.slot for process in self.running}
             free = [slot for slot in range(self.sweep.options.slots) if slot not in taken]
-            if not free or self.signals.count:
+            if not free or self.signals.first:
                 return
             if self.folders[job.number].result().status == "finished":  # by what a killed sweep had left running
                 self.waiting.remove(job)
@@ -128,7 +129,7 @@ class _Runner:
     def _collect(self) -> None:
         """Take notice of the processes that ended."""
         for process in list(self.running):
-            if process.ended(asked=bool(self.asked)):
+            if process.ended(asked=self.asked):
                 self.running.remove(process)
                 self._note_end(process.job)
 
@@ -146,13 +147,14 @@ class _Runner:
         self.view.show(self.results)
 
     def _pass_signals_on(self) -> None:
-        if self.signals.count == self.asked:
-            return
-        self.asked = self.signals.count
-        for process in self.running:
-            process.ask_to_end() if self.asked == 1 else process.kill()
-        if self.asked == 1 and self.running:
-            self.view.say(f"interrupted: {len(self.running)} running jobs save and stop. Once more ends them at once")
+        if self.signals.first and not self.asked:
+            self.asked = True
+            for process in self.running:
+                process.ask_to_end()
+            self.view.say(f"interrupted: {len(self.running)} running jobs save and stop. Ctrl-C ends them at once")
+        if self.signals.insisted:
+            for process in self.running:
+                process.kill()
 
 
 @contextmanager

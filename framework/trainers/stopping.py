@@ -53,7 +53,10 @@ class TimeLimit(pl.Callback):
 
 
 class StopOnSignal(pl.Callback):
-    """Turns SIGINT and SIGTERM into one last checkpoint and `TrainingInterrupted`; a second signal ends at once."""
+    """Turns SIGINT and SIGTERM into one last checkpoint and `TrainingInterrupted`; a second Ctrl-C ends at once.
+
+    More SIGTERM change nothing: a service manager and the program that it stops may both send one to each process.
+    """
 
     def __init__(self, save: Callable[[pl.Trainer], None]) -> None:
         self._save = save
@@ -85,9 +88,9 @@ class StopOnSignal(pl.Callback):
             signal.signal(number, handler)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        if self._received:
+        if self._received and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self._received = number
+        self._received = self._received or number
 
 
 class StopOnDivergence(pl.Callback):

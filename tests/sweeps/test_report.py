@@ -173,6 +173,14 @@ def test_numbers_stand_on_their_axis_by_size() -> None:
     assert positions(["one"]) == {"one": 0.0}
 
 
+def test_an_axis_of_one_value_is_left_out(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path, [{"seed": "1", "system": "a"}, {"seed": "2", "system": "a"}])
+    for number in (1, 2):
+        finish(sweep, number, 1.0 / number)
+    names = re.findall(r'class="name".*?>(.*?)</text>', parallel_coordinates(sweep.plan.jobs, results_of(sweep)))
+    assert names == ["seed", "val/loss"]
+
+
 def test_equal_results_and_a_single_job_can_be_drawn(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path, VALUES[:2])
     finish(sweep, 1, 0.5)

@@ -1,5 +1,6 @@
 """Time limits as text, and losses that are no numbers."""
 
+import signal
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from framework.config.build import from_dict
 from framework.config.errors import ConfigError
 from framework.trainers.config import TrainerConfig, parse_duration
-from framework.trainers.stopping import StopOnDivergence, TrainingDiverged
+from framework.trainers.stopping import StopOnDivergence, StopOnSignal, TrainingDiverged, TrainingInterrupted
 
 TRAINER: Any = SimpleNamespace(global_step=5)
 MODULE: Any = None
@@ -35,6 +36,26 @@ def test_what_is_no_duration(text: str) -> None:
 def test_options_out_of_range_are_named(key: str, value: float) -> None:
     with pytest.raises(ConfigError, match=rf"trainer\.{key}: is {value}, expected"):
         from_dict(TrainerConfig, {key: value}, "trainer")
+
+
+def test_only_a_second_ctrl_c_ends_at_once() -> None:
+    """Also after SIGTERM, of which a process may get two where a service is stopped."""
+    saved: list[Any] = []
+    guard = StopOnSignal(saved.append)
+    trainer: Any = SimpleNamespace(
+        global_step=5, strategy=SimpleNamespace(reduce_boolean_decision=lambda decision, all: decision)
+    )
+    guard.on_train_start(trainer, MODULE)
+    try:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(TrainingInterrupted, match="SIGTERM"):
+            guard.on_train_batch_end(trainer, MODULE, None, None, 0)
+    finally:
+        guard.teardown(trainer, MODULE, "fit")
+    assert saved == [trainer]
 
 
 def test_nan_ends_the_training() -> None:
