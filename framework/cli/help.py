@@ -7,7 +7,6 @@ from framework.cli.sweep import VERBS
 from framework.config.compose import choices, complete, compose, groups
 from framework.config.describe import Option, options_of, summary
 
-WIDTH = 100
 PROGRAM = "launch.py"
 FLAGS = """flags, in any place:
   --help       this text; after a verb, its options; with system=... or data=..., theirs too

@@ -61,16 +61,6 @@ def check_chain(stages: Sequence[PlannedStage], given: Mapping[str, type]) -> No
             known[name], giver[name] = kind, f"stage '{stage.name}'"
 
 
-def outer_needs(stages: Sequence[PlannedStage]) -> dict[str, type]:
-    """Return what the first stages need from outside: artifact name -> type."""
-    inside: set[str] = set()
-    outside: dict[str, type] = {}
-    for stage in stages:
-        outside.update({name: kind for name, kind in stage.stage_class.needs.items() if name not in inside})
-        inside.update(stage.stage_class.gives)
-    return outside
-
-
 def select_stages(stages: Sequence[PlannedStage], expression: str | None) -> range:
     """Return the indices that `stages=` means: `a..b`, `a..`, `..b`, or `a` alone; None means all.
 

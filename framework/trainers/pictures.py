@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image as PilImage
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
-from framework.artifacts.atomic import atomic_file
+from framework.export.images import save_png
 from framework.systems.system import System
 
 
@@ -42,14 +42,8 @@ class WritePictures(pl.Callback):
             return
         for name, picture in pl_module.images(batch).items():
             pixels = _bytes(picture, name)
-            write_png(self.folder / f"step_{trainer.global_step:06d}_{name}.png", pixels)
+            save_png(pixels, self.folder / f"step_{trainer.global_step:06d}_{name}.png")
             _send(trainer, name, pixels)
-
-
-def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write (H, W, 3|4) bytes as a PNG, whole or not at all."""
-    with atomic_file(path) as temporary:
-        PilImage.fromarray(pixels).save(temporary, format="PNG")
 
 
 def _bytes(picture: NDArray[Any], name: str) -> NDArray[np.uint8]:
