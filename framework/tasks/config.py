@@ -198,4 +198,4 @@ class ListOptions:
 
 @dataclass(kw_only=True)
 class DoctorOptions:
-    """Show what this machine has: Python, packages per extra, cores, memory, disk, GPU, renderers."""
+    """Show what works on this machine, what is missing, and the one command for each."""

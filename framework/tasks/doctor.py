@@ -1,67 +1,89 @@
-"""The verb `doctor`: what this machine has, and what is missing for what."""
+"""The verb `doctor`: what works on this machine, what is missing, and the one command for each."""
 
 import importlib.metadata
 import os
 import platform
-import re
 import shutil
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 
-from framework import __version__
-from framework.config.places import PACKAGE
+from framework import __version__, registry
+from framework.config.compose import choices, compose
+from framework.config.errors import ConfigError
+from framework.config.folders import carried, config_packages
+from framework.config.places import PACKAGE, shipped
 from framework.optional import DISTRIBUTION, has
 from framework.sweeps.process import cores
 from framework.tasks.config import DoctorOptions
+from framework.tasks.requirements import CORE, install_command, problem_with, requirements_by_extra
 
-CORE = "core"
-ADAPTERS = {
-    "nvdiffrast": ("nvdiffrast.torch", "rasterize"),
-    "pytorch3d": ("pytorch3d.renderer", "MeshRasterizer"),
-    "kaolin": ("kaolin.ops", "mesh"),
+State = Literal["works", "missing", "broken", "note"]
+
+PURPOSES = {
+    "data": "sets of shapes in one LMDB file",
+    "video": "turntables as MP4 (with its own ffmpeg) instead of GIF",
+    "mesh": "simplification, and inside tests of open or overlapping meshes",
+    "log": "metrics in tensorboard and wandb",
+    "matting": "cutting objects out of busy backgrounds",
+    "test": "the test suite",
+    "dev": "style and type checks",
 }
-"""Rasterizers that the user builds from their upstream repositories: module and a name that only the real one has."""
+"""What an extra brings. The others are for parts that are still to come."""
+
+ADAPTERS = {
+    "nvdiffrast": ("nvdiffrast.torch", "rasterize", "https://github.com/NVlabs/nvdiffrast"),
+    "pytorch3d": ("pytorch3d.renderer", "MeshRasterizer", "https://github.com/facebookresearch/pytorch3d"),
+    "kaolin": ("kaolin.ops", "mesh", "https://github.com/NVIDIAGameWorks/kaolin"),
+}
+"""Rasterizers that the user builds: module, a name that only the real one has, and where its sources are."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report."""
+
+    state: State
+    """`note` is neither good nor bad."""
+
+    text: str
+    """What was found."""
+
+    cure: str = ""
+    """The command that puts it right, or the sentence with it."""
 
 
 def run(options: DoctorOptions, console: Console | None = None) -> int:
-    """Print the report; exit code 1 when a package of the core is missing."""
+    """Print the report; exit code 1 when something is missing or broken that everything needs."""
     console = console or Console()
-    missing: list[str] = []
-    for title, lines in _sections(missing):
+    whole = True
+    for title, find in SECTIONS.items():
         console.print(title, style="bold", markup=False, highlight=False)
-        for line in lines:
-            console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
-    if missing:
-        console.print(f"missing: {', '.join(missing)}. Install them: pip install -e .", markup=False, style="red")
-    return 1 if missing else 0
+        for finding in find():
+            _print(console, finding)
+            whole = whole and not (title in NEEDED and finding.state in ("missing", "broken"))
+    return 0 if whole else 1
 
 
-def _sections(missing: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """Title and lines of each part of the report, computed as they are shown; `missing` collects core packages."""
-    yield "machine", _machine()
-    yield "torch", _torch()
-    for extra, requirements in requirements_by_extra().items():
-        lines, absent = _packages(requirements)
-        if extra == CORE:
-            missing += absent
-        cure = f": pip install '{DISTRIBUTION}[{extra}]'" if absent and extra != CORE else ""
-        yield f"{extra}{cure}", lines
-    yield "rasterizers built by the user", _adapters()
+def _print(console: Console, finding: Finding) -> None:
+    style = {"works": "green", "missing": "yellow", "broken": "bold red", "note": "none"}[finding.state]
+    console.print(f"  {finding.state if finding.state != 'note' else '':<8}", style=style, end="")
+    console.print(finding.text, markup=False, highlight=False, soft_wrap=True)
+    if finding.cure:
+        console.print(f"          {finding.cure}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _machine() -> list[str]:
+def _machine() -> Iterator[Finding]:
     disk = shutil.disk_usage(Path.cwd())
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON")
-    return [
-        f"{DISTRIBUTION} {__version__} in {PACKAGE.parent}",
-        f"python {platform.python_version()} on {platform.platform()}",
-        f"{cores()} cores, {_memory_gib()} memory",
-        f"{disk.free / 2**30:.0f} GiB free here, in {Path.cwd()}",
-        "offline: the hub is not asked (HF_HUB_OFFLINE)" if offline else "online: the hub may be asked for weights",
-    ]
+    hub = "offline: the hub is not asked (HF_HUB_OFFLINE)" if offline else "online: the hub may be asked for weights"
+    yield Finding("note", f"{DISTRIBUTION} {__version__} in {PACKAGE.parent}")
+    yield Finding("note", f"python {platform.python_version()} on {platform.platform()}")
+    yield Finding("note", f"{cores()} cores, {_memory_gib()} memory, {disk.free / 2**30:.0f} GiB free in {Path.cwd()}")
+    yield Finding("note", hub)
 
 
 def _memory_gib() -> str:
@@ -71,62 +93,109 @@ def _memory_gib() -> str:
         return "unknown"
 
 
-def _torch() -> list[str]:
+def _core() -> Iterator[Finding]:
+    requirements = requirements_by_extra()[CORE]
+    problems = [problem for item in requirements if (problem := problem_with(item))]
+    if problems:
+        yield Finding("missing", "; ".join(problems), install_command())
+    else:
+        yield Finding("works", f"all {len(requirements)} packages")
+
+
+def _devices() -> Iterator[Finding]:
     """What torch can compute on; the only slow part, since it imports torch."""
     try:
         import torch
     except (ImportError, OSError) as error:
-        return [f"does not import: {error}"]
-    lines = [f"{torch.__version__}, {torch.get_num_threads()} threads"]
-    gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
-    lines += [_gpu(index) for index in gpus]
+        yield Finding("broken", f"torch does not import: {error}", "pip install --force-reinstall torch")
+        return
+    yield Finding("works", f"device=cpu: torch {torch.__version__}, {torch.get_num_threads()} threads")
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    for index in range(gpus):
+        properties = torch.cuda.get_device_properties(index)
+        memory = f"{properties.total_memory / 2**30:.0f} GiB"
+        yield Finding("works", f"device=cuda: {properties.name}, {memory}, CUDA {torch.version.cuda}")
     if torch.backends.mps.is_available():
-        lines.append("device=mps: Apple GPU")
-    return lines if len(lines) > 1 else [*lines, "no GPU: device=auto means device=cpu"]
+        yield Finding("works", "device=mps: Apple GPU")
+    elif not gpus:
+        yield Finding("note", "no GPU that torch can use: device=auto means device=cpu")
 
 
-def _gpu(index: int) -> str:
-    import torch
-
-    properties = torch.cuda.get_device_properties(index)
-    return f"device=cuda: {properties.name}, {properties.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}"
-
-
-def _packages(requirements: list[str]) -> tuple[list[str], list[str]]:
-    """Lines with version and wanted range, and the names of those that are not installed."""
-    lines, absent = [], []
-    for requirement in requirements:
-        name, wanted = re.fullmatch(r"([\w.-]+)(?:\[[\w,-]+\])?\s*(.*)", requirement).groups()  # type: ignore[union-attr]
+def _methods() -> Iterator[Finding]:
+    """Every preset of `method=`, and whether its weights lie on this machine; nothing is fetched."""
+    known = registry.methods()
+    for name in choices("method"):
         try:
-            lines.append(f"{name} {importlib.metadata.version(name)}  ({wanted})")
-        except importlib.metadata.PackageNotFoundError:
-            lines.append(f"{name} is not installed  ({wanted})")
-            absent.append(name)
-    return lines, absent
+            section = compose({"method": name})["method"]
+        except ConfigError as error:
+            yield Finding("broken", f"{name}: {error}")
+            continue
+        absent = [str(place) for place in section.get("weights", {}).values() if not _is_here(str(place))]
+        if section.get("name") not in known:
+            yield Finding("broken", f"{name}: its code is not available (see plug-ins)")
+        elif absent:
+            yield Finding("missing", f"{name}: weights {', '.join(absent)}", section.get("obtain", ""))
+        else:
+            yield Finding("works", f"{name}: its weights are here")
 
 
-def _adapters() -> list[str]:
-    found = {name: has(module, attribute) for name, (module, attribute) in ADAPTERS.items()}
-    return [f"{name}: {'found' if there else 'not installed'}" for name, there in found.items()]
+def _is_here(place: str) -> bool:
+    """Whether weights lie where a path is looked up (`framework.weights.resolve`)."""
+    return any(folder.exists() for folder in (Path(place).expanduser(), shipped(place), *carried(place)))
 
 
-def requirements_by_extra() -> dict[str, list[str]]:
-    """Return the declared requirements of the core and of each extra, from the checkout or the installed package."""
-    checkout = PACKAGE.parent / "pyproject.toml"
-    if checkout.is_file():
-        project = tomllib.loads(checkout.read_text(encoding="utf-8"))["project"]
-        groups = {CORE: project["dependencies"], **project["optional-dependencies"]}
-    else:
-        groups = _installed_requirements()
-    own = {name: [item for item in items if not item.startswith(DISTRIBUTION)] for name, items in groups.items()}
-    return {name: items for name, items in own.items() if items}
+def _plugins() -> Iterator[Finding]:
+    """Methods and configuration files of other packages."""
+    plugins, packages = registry.plugins(), config_packages()
+    for plugin in plugins:
+        text, package = f"method {plugin.name} of {plugin.package}", plugin.package.partition(" ")[0]
+        if not plugin.problem:
+            yield Finding("works", text)
+        elif plugin.name in registry.methods():  # another one has this name
+            yield Finding("broken", f"{text}: {plugin.problem}", f"pip uninstall {package}")
+        else:
+            yield Finding("broken", f"{text}: {plugin.problem}", f"pip install --upgrade {package}")
+    for found in packages:
+        if found.folder is not None:
+            yield Finding("works", f"configuration files of {found.package} in {found.folder}")
+        else:
+            cure = f"pip install --upgrade {found.package.partition(' ')[0]}"
+            yield Finding("broken", f"configuration files of {found.package}: there is no '{found.path}'", cure)
+    if not plugins and not packages:
+        yield Finding("note", "none")
 
 
-def _installed_requirements() -> dict[str, list[str]]:
-    """The same from the metadata of the installed distribution, where an extra is a marker behind `;`."""
-    groups: dict[str, list[str]] = {CORE: []}
-    for line in importlib.metadata.requires(DISTRIBUTION) or []:
-        requirement, _, marker = line.partition(";")
-        extra = re.search(r"""extra == ['"]([\w-]+)['"]""", marker)
-        groups.setdefault(extra.group(1) if extra else CORE, []).append(requirement.strip())
-    return groups
+def _extras() -> Iterator[Finding]:
+    for extra, requirements in requirements_by_extra().items():
+        if extra == CORE:
+            continue
+        text = f"{extra}: {PURPOSES.get(extra, 'for parts to come')}"
+        problems = [problem for item in requirements if (problem := problem_with(item))]
+        if problems:
+            yield Finding("missing", f"{text} ({'; '.join(problems)})", install_command(extra))
+        else:
+            versions = [f"{item.name} {importlib.metadata.version(item.name)}" for item in requirements]
+            yield Finding("works", f"{text} ({', '.join(versions)})")
+
+
+def _adapters() -> Iterator[Finding]:
+    for name, (module, attribute, source) in ADAPTERS.items():
+        if has(module, attribute):
+            yield Finding("works", name)
+        else:
+            yield Finding("missing", name, f"pip install --no-build-isolation git+{source}")
+
+
+SECTIONS: dict[str, Callable[[], Iterator[Finding]]] = {
+    "machine": _machine,
+    "core": _core,
+    "devices": _devices,
+    "methods": _methods,
+    "plug-ins": _plugins,
+    "extras": _extras,
+    "rasterizers that you build yourself (the plain one always works)": _adapters,
+}
+"""Title of a part of the report -> what finds its lines, called when they are due."""
+
+NEEDED = ("core", "devices")
+"""Parts without which nothing works."""
