@@ -11,13 +11,18 @@ import importlib
 import importlib.metadata
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 ENTRY_POINT_GROUP = "atelier3d.methods"
 """Entry points of other packages: `<method name> = "<package>:SPEC"`."""
+
+
+class PluginWarning(UserWarning):
+    """Something that another installed package brings is off; the text says what, whose it is, and why."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,27 @@ class MethodSpec:
     official: str | None = None
     """Reader and writer of its authors' checkpoints: an `OfficialFormat`, as `package.module:Name`."""
 
+    trials: tuple[str, ...] = ()
+    """Commands at toy size, as typed after `launch.py`: trainings of all its systems, predictions through all its
+    stages. The contract suite (`python -m framework.testing <name>`) runs them in an empty folder without network."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A method that another installed package announces."""
+
+    name: str
+    """Name of the method."""
+
+    path: str
+    """Its spec, as `package.module:SPEC`."""
+
+    package: str
+    """The installed package and its version, as `atelier3d-something 1.0`."""
+
+    problem: str = ""
+    """Why the method is off; empty when it works."""
+
 
 class RegistryError(LookupError):
     """A registered part can't be had."""
@@ -110,7 +136,7 @@ def import_object(path: str) -> Any:
     module_name, _, attribute = path.partition(":")
     try:
         return getattr(importlib.import_module(module_name), attribute)
-    except Exception as cause:  # Code of others runs here: any error becomes one that says whose it is.
+    except (Exception, SystemExit) as cause:  # Code of others runs here: any error becomes one that says whose it is.
         raise FailedToImport(path, cause) from cause
 
 
@@ -198,7 +224,7 @@ class Registry:
             spec = self._sources[method]()
         except FailedToImport as error:
             self._broken[method] = error
-            warnings.warn(f"method '{method}' is off: {error}", stacklevel=3)
+            warnings.warn(f"method '{method}' is off: {error}", PluginWarning, stacklevel=3)
             return
         self._specs[method] = spec
         self._entries.update(_parts(spec))
@@ -208,6 +234,11 @@ class Registry:
         for method in self._sources:
             self._load(method)
         return dict(sorted(self._specs.items()))
+
+    def broken(self) -> dict[str, FailedToImport]:
+        """Return why the methods that don't import are off, by name."""
+        self.methods()
+        return dict(self._broken)
 
     def names(self, kind: str) -> list[str]:
         """Return all names of a kind, sorted."""
@@ -232,34 +263,81 @@ class Registry:
 
 
 def _spec_at(path: str, method: str) -> MethodSpec:
-    """Import a spec and check that it is one and goes by the name it was found under."""
+    """Import a spec and check that it is one, goes by the name it was found under, and holds entries."""
     spec = import_object(path)
     if not isinstance(spec, MethodSpec) or spec.name != method:
         cause = TypeError(f"expected a MethodSpec named '{method}', found {getattr(spec, 'name', spec)!r}")
         raise FailedToImport(path, cause)
+    try:
+        wrong = [name for (_, name), entry in _parts(spec).items() if not isinstance(entry, Entry)]
+    except AttributeError as cause:
+        raise FailedToImport(path, cause) from cause
+    if wrong:
+        raise FailedToImport(path, TypeError(f"expected an Entry for each part, not for {', '.join(wrong)}"))
     return spec
 
 
-def _found_methods(folder: Path) -> dict[str, Callable[[], MethodSpec]]:
-    """List the methods in `folder` and those of other installed packages, importing none."""
-    paths = {init.parent.name: f"methods.{init.parent.name}:SPEC" for init in sorted(folder.glob("*/__init__.py"))}
-    for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        if point.name in paths:
-            warnings.warn(f"method '{point.name}' from {point.value} is off: the name is taken", stacklevel=2)
-        else:
-            paths[point.name] = point.value
-    return {name: functools.partial(_spec_at, path, name) for name, path in paths.items()}
+def announced(group: str) -> list[EntryPoint]:
+    """Return the entry points of installed packages in `group`, in the same order everywhere; nothing is imported."""
+    return sorted(importlib.metadata.entry_points(group=group), key=lambda point: (point.name, point.value))
+
+
+def package_of(point: EntryPoint) -> str:
+    """Return name and version of the installed package that an entry point belongs to."""
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"
+
+
+def _own_paths() -> dict[str, str]:
+    """The specs of the methods beside this package, by name."""
+    folder = Path(__file__).resolve().parent.parent / "methods"
+    return {init.parent.name: f"methods.{init.parent.name}:SPEC" for init in sorted(folder.glob("*/__init__.py"))}
+
+
+def _announced_methods() -> list[Plugin]:
+    """The methods of other packages; of several with one name, or one that is ours, all but the first are off."""
+    taken, found = _own_paths(), []
+    for point in announced(ENTRY_POINT_GROUP):
+        problem = f"the name is taken by {taken[point.name]}" if point.name in taken else ""
+        taken.setdefault(point.name, point.value)
+        found.append(Plugin(point.name, point.value, package_of(point), problem))
+    return found
 
 
 @functools.cache
 def default_registry() -> Registry:
     """Return the registry of this process: the methods beside this package and those of installed packages."""
-    return Registry(_found_methods(Path(__file__).resolve().parent.parent / "methods"))
+    paths = _own_paths()
+    for plugin in _announced_methods():
+        if plugin.problem:
+            text = f"method '{plugin.name}' of {plugin.package} ({plugin.path}) is off: {plugin.problem}"
+            warnings.warn(text, PluginWarning, stacklevel=2)
+        else:
+            paths[plugin.name] = plugin.path
+    return Registry({name: functools.partial(_spec_at, path, name) for name, path in paths.items()})
+
+
+def plugins() -> list[Plugin]:
+    """Return the methods that other installed packages announce, each with why it is off, if it is."""
+    broken = default_registry().broken()
+    return [
+        replace(plugin, problem=str(broken[plugin.name])) if not plugin.problem and plugin.name in broken else plugin
+        for plugin in _announced_methods()
+    ]
 
 
 def methods() -> dict[str, MethodSpec]:
     """Return the specs of all methods that import, by name."""
     return default_registry().methods()
+
+
+def method(name: str) -> MethodSpec:
+    """Return the spec of a method; NotRegistered with the nearest name, or FailedToImport with the cause."""
+    specs, broken = methods(), default_registry().broken()
+    if name in broken:
+        raise broken[name]
+    if name not in specs:
+        raise NotRegistered("method", name, specs)
+    return specs[name]
 
 
 def names(kind: str) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from framework import registry
+from framework.config.folders import config_folders
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 ALLOWED_SKIP = re.compile(r"extra '\w+'|GPU|adapter '\w+'")
@@ -31,3 +32,4 @@ def own_registry() -> Iterator[None]:
     """What a test module registers is gone after it: no test depends on which ran before."""
     yield
     registry.default_registry.cache_clear()
+    config_folders.cache_clear()

@@ -37,3 +37,24 @@ def test_the_program_runs_from_it(installed: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-P", "-c", code]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert len(done.stdout.splitlines()) == len(list((ROOT / "configs" / "experiment").rglob("*.yaml")))
+
+
+def test_files_of_other_packages_stand_beside_those_of_the_wheel(installed: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "site" / "sixth" / "files" / "experiment" / "sixth" / "first.yaml"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text("# @package _global_\n# From outside.\ndefaults: [override /data: procedural]\nseed: 7\n")
+    info = tmp_path / "site" / "sixth-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sixth\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[atelier3d.configs]\nsixth = sixth.files\n")
+    code = (
+        "from framework.cli import main; from framework.config.compose import compose\n"
+        "assert compose({'experiment': 'sixth/first'}) == {'data': {'type': 'procedural'}, 'seed': 7}\n"
+        "main(['list', 'experiments'])"
+    )
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([str(installed), str(tmp_path / "site")])}
+    command = [sys.executable, "-P", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert "sixth/first" in done.stdout
+    assert "From outside." in done.stdout
+    assert "craftsman/diffusion-l256" in done.stdout

@@ -19,9 +19,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from framework.cli.arguments import parse
     from framework.cli.help import help_text
     from framework.cli.options import build
-    from framework.cli.report import report, say
+    from framework.cli.report import plain_plugin_warnings, report, say
     from framework.cli.sweep import build_sweep
 
+    plain_plugin_warnings()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         command = parse(words)

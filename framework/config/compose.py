@@ -1,27 +1,26 @@
-"""Composition by Hydra: chosen YAML files become one plain mapping.
+"""Composition by Hydra: chosen YAML files, ours and those of installed packages, become one plain mapping.
 
 Only group choices (`system=<method>/<system>`) go through Hydra. They are checked first, since Hydra's answer to a
 misspelt choice in a nested group lists nothing. Values are set afterwards (`framework.config.overrides`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from framework import registry
 from framework.config.errors import ConfigError
-from framework.config.places import shipped
+from framework.config.folders import choice_files, config_folders
 
 
 def groups() -> list[str]:
     """Return the names of the groups that a choice can be made in, as `system` or `trainer`."""
-    return sorted(folder.name for folder in shipped("configs").iterdir() if folder.is_dir())
+    return sorted(folder.name for folder in config_folders()[0].iterdir() if folder.is_dir())
 
 
 def choices(group: str) -> list[str]:
     """Return all choices of a group, nested ones as `<name>/<preset>`."""
-    folder = shipped("configs", group)
-    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+    return list(choice_files(group))
 
 
 def complete(group: str, choice: str) -> str:
@@ -38,7 +37,7 @@ def complete(group: str, choice: str) -> str:
 
 def first_comment(group: str, choice: str) -> str:
     """Return the first line of comment in a choice's file that is not an instruction to Hydra; '' without one."""
-    lines = shipped("configs", group, f"{choice}.yaml").read_text(encoding="utf-8").splitlines()
+    lines = choice_files(group)[choice].read_text(encoding="utf-8", errors="replace").splitlines()
     comments = (line.lstrip("# ") for line in lines if line.startswith("#") and "@package" not in line)
     return next(comments, "")
 
@@ -56,12 +55,13 @@ def compose(chosen: Mapping[str, str]) -> dict[str, Any]:
     from omegaconf.errors import OmegaConfBaseException
 
     words = [f"{group}={complete(group, name)}" for group, name in chosen.items()]
-    folder = shipped("configs")
+    own, *others = config_folders()
     try:
-        with initialize_config_dir(str(folder), version_base="1.3"):
-            config = hydra_compose("config", overrides=words)
+        with initialize_config_dir(str(own), version_base="1.3"):
+            config = hydra_compose("config", overrides=[*words, *_search_path(others)])
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        raise ConfigError(" ".join(words), f"{_first_line(error)} (in {folder})") from error
+        files = [str(choice_files(group)[complete(group, name)]) for group, name in chosen.items()]
+        raise ConfigError(" ".join(words), f"{_first_line(error)} (in {', '.join(files)})") from error
     return OmegaConf.to_container(config, resolve=False)  # type: ignore[return-value]
 
 
@@ -94,6 +94,12 @@ def to_yaml(config: Mapping[str, Any]) -> str:
     import yaml
 
     return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+
+
+def _search_path(folders: Sequence[Path]) -> list[str]:
+    """The override that adds folders to Hydra's search path, behind its own."""
+    quoted = ["'file://" + str(folder).replace("'", r"\'") + "'" for folder in folders]
+    return [f"hydra.searchpath=[{','.join(quoted)}]"] if quoted else []
 
 
 def _first_line(error: BaseException) -> str:

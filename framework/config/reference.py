@@ -1,6 +1,7 @@
 """The option reference `docs/options.md`, made from the dataclasses: `python -m framework.config.reference [--check]`.
 
-Verbs, data sets, systems, stages and renderers come from the registry, so a new one appears by itself.
+Verbs, data sets, systems, stages and renderers come from the registry, so a new one of ours appears by itself; what
+other installed packages bring is left out, so that the page is the same on every machine.
 """
 
 import sys
@@ -8,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from framework import registry
-from framework.config.compose import choices, groups
+from framework.config.compose import groups
 from framework.config.describe import Option, options_of, summary
+from framework.config.folders import choice_files, config_folders
 from framework.config.places import PACKAGE
 
 PAGE = PACKAGE.parent / "docs" / "options.md"
@@ -39,7 +41,7 @@ def reference() -> str:
     parts = [INTRODUCTION, _choices_chapter()]
     for kind, (title, _, _) in KINDS.items():
         parts.append(f"## {title}\n")
-        parts += [_section(kind, name) for name in registry.names(kind)]
+        parts += [_section(kind, name) for name in registry.names(kind) if _is_ours(kind, name)]
     return "\n".join(parts)
 
 
@@ -56,8 +58,16 @@ def main(words: list[str], page: Path = PAGE) -> int:
     return 0
 
 
+def _is_ours(kind: str, name: str) -> bool:
+    return registry.entry(kind, name).target.partition(".")[0] in ("framework", "methods")
+
+
 def _choices_chapter() -> str:
-    rows = [f"| `{group}=` | {', '.join(f'`{name}`' for name in choices(group))} |" for group in groups()]
+    folder = config_folders()[0]
+    ours = {
+        group: [name for name, file in choice_files(group).items() if file.is_relative_to(folder)] for group in groups()
+    }
+    rows = [f"| `{group}=` | {', '.join(f'`{name}`' for name in names)} |" for group, names in ours.items()]
     return "\n".join(["## Choices\n", "| group | files in `configs/` |", "| --- | --- |", *rows, ""])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -116,8 +117,15 @@ def _adapter_for(tensors: Mapping[str, Tensor], where: str) -> OfficialFormat:
 
 
 def official_formats() -> dict[str, OfficialFormat]:
-    """Return the adapters of all methods that have official checkpoints, by method."""
-    return {name: registry.import_object(spec.official) for name, spec in registry.methods().items() if spec.official}
+    """Return the adapters of all methods that have official checkpoints, by method; one that is broken warns."""
+    found: dict[str, OfficialFormat] = {}
+    for name, spec in registry.methods().items():
+        try:
+            found |= {name: registry.import_object(spec.official)} if spec.official else {}
+        except registry.FailedToImport as error:
+            text = f"the official checkpoints of method '{name}' are off: {error}"
+            warnings.warn(text, registry.PluginWarning, stacklevel=2)
+    return found
 
 
 def fingerprint(path: Path) -> str:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from framework.config.folders import carried
 from framework.config.places import shipped
 from framework.weights.checkpoint_file import SUFFIXES
 from framework.weights.folder import CONFIG_FILE, HOW_TO_EXPORT, WeightsError
@@ -18,13 +19,13 @@ def resolve(source: str | Path) -> Path:
 
     `source` is a weights folder, a run folder, a run id, a hub id `owner/name[@revision]`, or an official checkpoint
     (its file or folder), which is returned as it is. Relative paths are looked up in the working directory, then
-    beside the installed package (so that `ckpts/...` is found from anywhere). Raises WeightsError that says what was
-    tried.
+    beside the installed package (so that `ckpts/...` is found from anywhere), then, for `<package>/...`, inside the
+    other packages that bring methods. Raises WeightsError that says what was tried.
     """
     text = str(source).strip()
     if not text:
         raise WeightsError(f"no weights are given. Give a run id, a folder or a hub id. {HOW_TO_EXPORT}")
-    for folder in (Path(text).expanduser(), shipped(text)):
+    for folder in (Path(text).expanduser(), shipped(text), *carried(text)):
         if folder.exists():
             return _weights_in(folder)
     if "/" not in text:

@@ -1,5 +1,6 @@
 """Shipped files: each composes, and a misspelt choice is answered by us, not by Hydra."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,17 @@ from framework.cli.arguments import parse
 from framework.cli.options import build
 from framework.config.compose import choices, complete, compose, first_comment, groups, read_yaml
 from framework.config.errors import ConfigError
+from framework.config.folders import config_folders
 from framework.config.places import PACKAGE, shipped
+
+
+@pytest.fixture
+def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder in place of the shipped files."""
+    monkeypatch.setattr("framework.config.folders.shipped", tmp_path.joinpath)
+    config_folders.cache_clear()
+    yield tmp_path / "configs"
+    config_folders.cache_clear()
 
 
 def test_groups_and_choices_are_listed_in_depth() -> None:
@@ -22,23 +33,21 @@ def test_a_wrong_choice_has_the_nearest() -> None:
         complete("trainer", "gpuu")
 
 
-def test_a_name_alone_means_its_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_alone_means_its_default(own_files: Path) -> None:
     for name in ("one/default", "two/small", "two/large"):
-        file = tmp_path / "configs" / "method" / f"{name}.yaml"
+        file = own_files / "method" / f"{name}.yaml"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
-    monkeypatch.setattr("framework.config.compose.shipped", tmp_path.joinpath)
     assert complete("method", "one") == "one/default"
     with pytest.raises(ConfigError, match=r"method: 'two' needs a second part: two/large, two/small\."):
         complete("method", "two")
 
 
-def test_a_broken_file_is_reported_with_its_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "configs" / "data").mkdir(parents=True)
-    (tmp_path / "configs" / "config.yaml").write_text("defaults: [_self_, data: null]\n")
-    (tmp_path / "configs" / "data" / "bad.yaml").write_text("a: [1\n")
-    monkeypatch.setattr("framework.config.compose.shipped", tmp_path.joinpath)
-    with pytest.raises(ConfigError, match=r"^data=bad: "):
+def test_a_broken_file_is_reported_with_its_choice(own_files: Path) -> None:
+    (own_files / "data").mkdir(parents=True)
+    (own_files / "config.yaml").write_text("defaults: [_self_, data: null]\n")
+    (own_files / "data" / "bad.yaml").write_text("a: [1\n")
+    with pytest.raises(ConfigError, match=r"^data=bad: .*\(in .*/data/bad\.yaml\)"):
         compose({"data": "bad"})
 
 

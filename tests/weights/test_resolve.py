@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from framework import registry
+from framework.registry import MethodSpec, PluginWarning, Registry
 from framework.weights.folder import WeightsError, save_weights
+from framework.weights.opening import official_formats
 from framework.weights.resolve import resolve
 
 
@@ -86,3 +89,29 @@ def test_what_leads_nowhere(workplace: Path, source: str, message: str) -> None:
 def test_offline_hub_ids_fail_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(WeightsError, match="could not be fetched from the hub.*Offline"):
         resolve("nobody/nothing@main")
+
+
+def test_weights_inside_another_package_are_found_by_its_name(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = workplace / "site"
+    save_weights(site / "sixth_method" / "weights" / "net", "sixth/net", {}, {"a": torch.zeros(1)})
+    save_weights(site / "stranger" / "weights", "stranger/net", {}, {"a": torch.zeros(1)})
+    (site / "sixth_method" / "files").mkdir()
+    info = site / "sixth-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sixth\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[atelier3d.configs]\nsixth = sixth_method.files\n")
+    monkeypatch.syspath_prepend(site)
+    assert resolve("sixth_method/weights/net") == site / "sixth_method" / "weights" / "net"
+    with pytest.raises(WeightsError):  # packages that bring no method are none of ours
+        resolve("stranger/weights")
+
+
+def test_a_broken_adapter_leaves_those_of_other_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    specs = {
+        "bad": MethodSpec(name="bad", summary="", official="no_such_package:OFFICIAL"),
+        "good": MethodSpec(name="good", summary="", official="collections:Counter"),
+    }
+    table = Registry({name: (lambda name=name: specs[name]) for name in specs})  # type: ignore[misc]
+    monkeypatch.setattr(registry, "default_registry", lambda: table)
+    with pytest.warns(PluginWarning, match="official checkpoints of method 'bad' are off: .*no_such_package"):
+        assert list(official_formats()) == ["good"]
