@@ -2,8 +2,6 @@
 
 import ast
 import dataclasses
-import importlib
-import inspect
 import re
 import subprocess
 import sys
@@ -12,6 +10,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
+from framework import registry
+from framework.testing.contract.fields import attributes_read, dataclasses_in
 
 ROOT = Path(__file__).parent.parent
 FLOORS = (
@@ -27,6 +28,7 @@ SIDEWAYS = {
     ("export", "renderers"),
     ("weights", "nets"),
     ("trainers", "systems"),
+    ("testing", "cli"),
 }
 """Imports inside one floor that are allowed; `optional` may be imported by all."""
 EXTRAS = {
@@ -222,27 +224,31 @@ def _import_all(paths: list[Path], last: str, expected: str, first: str = "") ->
 
 def config_classes() -> list[type]:
     """All dataclasses in the modules of options."""
-    modules = [importlib.import_module(module_of(path)) for path in CONFIGS]
-    return [
-        cls
-        for module in modules
-        for cls in vars(module).values()
-        if inspect.isclass(cls) and dataclasses.is_dataclass(cls) and cls.__module__ == module.__name__
-    ]
+    return [cls for path in CONFIGS for cls in dataclasses_in(module_of(path))]
 
 
 @cache
 def names_read() -> frozenset[str]:
-    """Attributes that some code reads; the checks inside a dataclass of options are no use of an option."""
-    checks = {
-        id(inner)
-        for path in CONFIGS
-        for node in ast.walk(tree_of(path))
-        if isinstance(node, ast.FunctionDef) and node.name == "__post_init__"
-        for inner in ast.walk(node)
-    }
-    nodes = (node for path in FILES for node in ast.walk(tree_of(path)) if id(node) not in checks)
-    return frozenset(node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load))
+    return attributes_read(FILES)
+
+
+def test_options_are_in_modules_of_options() -> None:
+    """So that the tests of them see all of them."""
+    for kind in ("system", "stage", "data", "encoder", "renderer", "task"):
+        for name in registry.names(kind):
+            assert registry.entry(kind, name).config.partition(":")[0].endswith(".config"), name
+
+
+def test_an_option_that_nobody_reads_is_found(tmp_path: Path) -> None:
+    """What sets it, checks it in its own class, or merely has its name is no reader."""
+    file = tmp_path / "config.py"
+    file.write_text(
+        "class Config:\n"
+        "    used: int\n    checked: int\n    written: int\n    named: int\n"
+        "    def __post_init__(self):\n        assert self.checked\n"
+        "def use(config, named):\n    config.written = named\n    return config.used\n"
+    )
+    assert attributes_read([file]) == {"used"}
 
 
 @pytest.mark.parametrize("cls", config_classes(), ids=lambda cls: cls.__qualname__)

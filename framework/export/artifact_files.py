@@ -36,6 +36,9 @@ _KINDS = (
     _Kind(MultiView, "", MultiView.save, MultiView.load),
 )
 
+ARTIFACT_TYPES: tuple[type, ...] = tuple(kind.type for kind in _KINDS)
+"""What stages may exchange."""
+
 
 def save_artifact(value: object, folder: Path, name: str) -> Path:
     """Write `value` into `folder` under its plain `name`, whole or not at all, and return the path.

@@ -182,8 +182,10 @@ def _adapters() -> Iterator[Finding]:
     for name, (module, attribute, source) in ADAPTERS.items():
         if has(module, attribute):
             yield Finding("works", name)
-        else:
+        elif name in registry.names("renderer"):
             yield Finding("missing", name, f"pip install --no-build-isolation git+{source}")
+        else:
+            yield Finding("note", f"{name}: not installed, and no renderer of this version uses it")
 
 
 SECTIONS: dict[str, Callable[[], Iterator[Finding]]] = {

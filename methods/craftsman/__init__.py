@@ -2,6 +2,22 @@
 
 from framework.registry import Entry, MethodSpec
 
+TOY_SET = {
+    **{"train": 4, "val": 2, "test": 1, "samples": 200, "render_size": 32, "processes": 0},
+    **{"batch_size": 2, "surface_points": 64, "supervision_points": 32, "validation_points": 32},
+}
+TOY_STAGES = (
+    "{type:craftsman/cleanup}",
+    "{type:craftsman/views,size:96}",
+    "{type:craftsman/shape,steps:2,guidance:1.0,extraction:{depth:4}}",
+)
+
+
+def _toy_set(section: str) -> str:
+    """The options of a set of a few objects with few points, below `section`."""
+    return " ".join(f"{section}.{key}={value}" for key, value in TOY_SET.items())
+
+
 SPEC = MethodSpec(
     name="craftsman",
     summary="image -> mesh: 3D-native diffusion over latent sets (Li et al., CVPR 2025)",
@@ -51,4 +67,11 @@ SPEC = MethodSpec(
     },
     pipeline=("matting", "craftsman/views", "craftsman/shape"),
     official="methods.craftsman.weights:OFFICIAL",
+    trials=(
+        f"train experiment=craftsman/small-autoencoder {_toy_set('data')}",
+        f"train experiment=craftsman/small-diffusion {_toy_set('data.source')} data.surface_points=64 "
+        "data.supervision_points=32 data.variants=1 data.batch_size=2",
+        "predict method=craftsman/small method.stages.shape.extraction.depth=4",
+        f"predict method=craftsman/small 'method.stages=[{','.join(TOY_STAGES)}]'",
+    ),
 )

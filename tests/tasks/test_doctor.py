@@ -100,8 +100,23 @@ def test_plugins_that_work_and_those_that_do_not(tmp_path: Path, monkeypatch: py
     assert "broken  configuration files of bad 2.0: there is no 'x.y'\n" in text
 
 
+def test_a_rasterizer_that_could_be_used_has_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "has", lambda module, attribute: module == "kaolin.ops")
+    monkeypatch.setattr(registry, "names", lambda kind: ["nvdiffrast"])
+    stream = io.StringIO()
+    for finding in doctor._adapters():
+        doctor._print(Console(file=stream, width=200), finding)
+    assert stream.getvalue().splitlines() == [
+        "  missing nvdiffrast",
+        "          pip install --no-build-isolation git+https://github.com/NVlabs/nvdiffrast",
+        "          pytorch3d: not installed, and no renderer of this version uses it",
+        "  works   kaolin",
+    ]
+
+
 def test_every_extra_that_some_code_asks_for_has_a_purpose() -> None:
-    asked = {entry.extra for kind in ("system", "stage", "data", "renderer") for entry in entries(kind) if entry.extra}
+    kinds = ("system", "stage", "data", "encoder", "renderer", "task")
+    asked = {entry.extra for kind in kinds for entry in entries(kind) if entry.extra}
     for path in (ROOT / "framework").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) == "require":
