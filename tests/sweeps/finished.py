@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from framework.artifacts.atomic import write_json, write_text
+from framework.export.images import save_png
 from framework.sweeps.config import SweepOptions
 from framework.sweeps.job_folder import JobFolder
 from framework.sweeps.plan import Job, Plan, Sweep, job_name
 from framework.trainers.loggers import CsvMetrics
 from framework.trainers.manifest import end_leg, update_manifest
-from framework.trainers.pictures import write_png
 
 
 def sweep_of(folder: Path, values: list[dict[str, str]], system: str = "method/system", **options: Any) -> Sweep:
@@ -35,7 +35,7 @@ def finish(sweep: Sweep, number: int, value: float, mode: str = "min", status: s
     end_leg(folder.path / "manifest.json", status, {"seconds": 61.0}, step=10, metrics=metrics)
     for step in (5, 10):
         pixels = np.full((8, 8, 3), step * 20, dtype=np.uint8)
-        write_png(folder.path / "images" / f"step_{step:06d}_shape & colour.png", pixels)
+        save_png(pixels, folder.path / "images" / f"step_{step:06d}_shape & colour.png")
     return folder
 
 
