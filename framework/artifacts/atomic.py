@@ -56,6 +56,15 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes had not finished in `folder` and below; none may be writing there now."""
+    for leftover in folder.rglob(f"{TEMPORARY_PREFIX}*"):
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
 @contextmanager
 def one_at_a_time(path: Path) -> Iterator[None]:
     """Run the block while no other process of this machine does with the same `path`, a file made for this."""

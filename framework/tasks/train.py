@@ -4,12 +4,13 @@ import pytorch_lightning as pl
 from rich.console import Console
 
 from framework import registry
+from framework.artifacts.atomic import remove_leftovers
 from framework.config.build import to_dict
 from framework.systems.system import System
 from framework.tasks.config import TrainOptions
 from framework.tasks.train_leg import Leg
 from framework.trainers.manifest import read_manifest
-from framework.trainers.run_folder import RunFolder
+from framework.trainers.run_folder import RunFolder, is_first_process
 from framework.trainers.trainer import build_trainer
 from framework.weights.opening import open_weights
 from framework.weights.resolve import resolve
@@ -53,6 +54,8 @@ def open_folder(options: TrainOptions, folder: RunFolder) -> None:
     # Where a run lies is no part of what it is: other verbs start from these options too.
     saved = to_dict(options) | {"run": None, "output": None}
     if options.run:
+        if is_first_process():
+            remove_leftovers(folder.path)
         folder.write_config(saved)
     else:
         folder.make(saved)

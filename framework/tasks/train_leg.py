@@ -1,8 +1,10 @@
 """One stretch of a training: fit it, write down how it ended, and say so."""
 
+import re
 import sys
 import time
 from pathlib import Path
+from signal import SIGINT
 from typing import Any
 
 import pytorch_lightning as pl
@@ -10,14 +12,16 @@ from rich.console import Console
 
 from framework.systems.system import System
 from framework.tasks.config import TrainOptions
+from framework.trainers.divergence import TrainingDiverged
 from framework.trainers.manifest import describe_run, end_leg, timestamp, update_manifest
 from framework.trainers.progress import duration
 from framework.trainers.run_folder import RunFolder
 from framework.trainers.run_weights import save_run_weights
-from framework.trainers.stopping import TrainingInterrupted
+from framework.trainers.stopping import ProcessLost, StopOnSignal, TrainingInterrupted
 from framework.weights.opening import fingerprint
 
-EXIT_INTERRUPTED = 130
+LOST = re.compile(r"Connection (closed|reset) by peer|Broken pipe")
+"""What torch says when another process is gone, whatever it did at that moment."""
 
 
 class Leg:
@@ -42,7 +46,21 @@ class Leg:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def fit(self, system: System, data: pl.LightningDataModule, checkpoint: Path | None) -> int:
-        """Fit, and write down how it ended whatever happens."""
+        """Fit, and write down how it ended whatever happens; returns the exit code."""
+        stop = next(item for item in self.trainer.callbacks if isinstance(item, StopOnSignal))  # type: ignore[attr-defined]
+        with stop.listening():
+            try:
+                code = self._fit(system, data, checkpoint, stop)
+            except (TrainingDiverged, RuntimeError) as error:
+                if not self.trainer.is_global_zero and isinstance(error, TrainingDiverged):
+                    return 0  # the first process says it, and would be killed by its launcher for an error in another
+                raise self._lost(error) from error
+        # The same holds for an interruption: the first process may still be writing its manifest.
+        return code if self.trainer.is_global_zero else 0
+
+    def _fit(
+        self, system: System, data: pl.LightningDataModule, checkpoint: Path | None, stop: StopOnSignal
+    ) -> int:
         status, reason, code = "failed", None, 1
         try:
             self.trainer.fit(system, datamodule=data, ckpt_path=checkpoint, weights_only=True)
@@ -52,8 +70,9 @@ class Leg:
             status, reason, code = ("finished", None, 0) if finished else ("interrupted", "time limit", 0)
         except TrainingInterrupted as signal:
             status, reason, code = "interrupted", str(signal), 128 + signal.signal_number
-        except SystemExit:  # Lightning's answer to Ctrl-C where there is no step to wait for, as while data are made
-            status, reason, code = "interrupted", "interrupted", EXIT_INTERRUPTED
+        # Lightning turns Ctrl-C into SystemExit where there is no step to wait for, as while data are made.
+        except (SystemExit, KeyboardInterrupt):
+            status, reason, code = "interrupted", "interrupted", 128 + (stop.received or SIGINT)
         finally:
             error = sys.exception()
             if self.trainer.is_global_zero:
@@ -61,6 +80,15 @@ class Leg:
         if self.trainer.is_global_zero:
             self._report(status, reason)
         return code
+
+    def _lost(self, error: Exception) -> Exception:
+        """In plain words, when the error is that another process is gone; else the error itself."""
+        if self.trainer.world_size == 1 or not LOST.search(str(error)):
+            return error
+        return ProcessLost(
+            f"another process of this training ended, so this one can't go on after step {self.trainer.global_step}. "
+            f"Continue from the last checkpoint: python launch.py train run={self.folder.reference}"
+        )
 
     def _write_down(self, status: str, reason: str | None) -> None:
         step = self.trainer.global_step

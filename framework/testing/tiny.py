@@ -92,8 +92,8 @@ class TinyData(pl.LightningDataModule):
         return DataLoader(_Numbers(16, first=20_000), batch_size=8)
 
 
-class _Numbers(Dataset[dict[str, Tensor]]):
-    """Four numbers and the sum of their squares; keys are indices, or (epoch, index) in training."""
+class _Numbers(Dataset[dict[str, Any]]):
+    """Four numbers, the sum of their squares, a name; keys are indices, or (epoch, index) in training."""
 
     def __init__(self, count: int, first: int = 0, nan_at: int = -1) -> None:
         self.count = count
@@ -103,10 +103,11 @@ class _Numbers(Dataset[dict[str, Tensor]]):
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Tensor]:
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         index = key[1] if isinstance(key, tuple) else key
         x = torch.randn(4, generator=torch.Generator().manual_seed(self.first + index))
-        return {"x": x * torch.nan if index == self.nan_at else x, "y": x.square().sum()[None]}
+        x = x * torch.nan if index == self.nan_at else x
+        return {"x": x, "y": x.square().sum()[None], "id": f"item-{self.first + index}"}
 
 
 def register_tiny() -> None:

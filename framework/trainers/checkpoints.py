@@ -1,7 +1,8 @@
 """Checkpoints of a training: the last one, the best one, and how they are written and read.
 
-`last.ckpt` is always written between two optimiser steps, so continuing from it repeats nothing and skips nothing.
-Files hold tensors and plain data only and are read with `weights_only`.
+`last.ckpt` is always written between two optimiser steps, when all that belongs to the first of them is done: its
+metrics are in their file and its validation, if one was due, is over. So continuing from it repeats nothing and skips
+nothing. Files hold tensors and plain data only and are read with `weights_only`.
 """
 
 import json
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from framework.artifacts.atomic import atomic_file, write_json
 from framework.trainers.ema import CHECKPOINT_KEY
+from framework.trainers.loggers import CsvMetrics
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
@@ -65,6 +67,8 @@ class KeepCheckpoints(Checkpoint):
         self.monitor = monitor
         self.mode = mode
         self._last_step = 0
+        self._due: list[str] = []
+        self._counters: dict[str, Any] | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count from the step that the training continues at."""
@@ -73,17 +77,30 @@ class KeepCheckpoints(Checkpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save when an interval is full, and when no step follows this one."""
-        step = trainer.global_step
-        if step == self._last_step:
+        """Note what is due when an interval is full, or when no step follows this one.
+
+        Lightning logs and validates after this, and continues only from counters as they stand now.
+        """
+        step, before = trainer.global_step, self._last_step
+        if step == before:
             return
-        if _reached(step, self._last_step, self.keep_interval):
-            trainer.save_checkpoint(self.folder / f"step_{step:06d}.ckpt")
         if step >= trainer.max_steps > 0:
             trainer.should_stop = True  # Lightning validates after the last step only when it is told to stop.
-        if trainer.should_stop or _reached(step, self._last_step, self.interval):
-            trainer.save_checkpoint(self.folder / LAST)
+        self._due = [f"step_{step:06d}.ckpt"] if _reached(step, before, self.keep_interval) else []
+        if trainer.should_stop or _reached(step, before, self.interval):
+            self._due.append(LAST)
         self._last_step = step
+        self._counters = trainer.fit_loop.state_dict()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Save what was due after the step before."""
+        self._save_due(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save after the last step."""
+        self._save_due(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save when the validation was better than all before."""
@@ -99,6 +116,28 @@ class KeepCheckpoints(Checkpoint):
             if trainer.is_global_zero:
                 record = {"step": trainer.global_step, "metric": self.monitor, "mode": self.mode, "value": value}
                 write_json(self.folder / BEST_RECORD, record)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Store the counters of the last finished step, not those of a step or a validation that has begun since."""
+        if self._counters is not None:
+            checkpoint["loops"]["fit_loop"] = self._counters
+
+    def save_last(self, trainer: pl.Trainer) -> None:
+        """Write `last.ckpt` now, between two steps; not before the first one, since then there is nothing new."""
+        if self._counters is not None:
+            self._due = [*self._due, LAST] if LAST not in self._due else self._due
+            self._save_due(trainer)
+
+    def _save_due(self, trainer: pl.Trainer) -> None:
+        if not self._due:
+            return
+        for logger in trainer.loggers:
+            logger.flush() if isinstance(logger, CsvMetrics) else logger.save()
+        for name in self._due:
+            trainer.save_checkpoint(self.folder / name)
+        self._due = []
 
     def _score(self, trainer: pl.Trainer) -> float:
         if self.monitor not in trainer.callback_metrics:
@@ -121,6 +160,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, OSError, EOFError, UnpicklingError) as error:
         raise CheckpointError(f"{path} can't be read ({error}). Continue from another checkpoint") from error
+
+
+def read_step(path: Path) -> int | None:
+    """Return the step of a checkpoint without reading its tensors; None when it is missing or damaged."""
+    try:
+        return int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"])
+    except (RuntimeError, OSError, EOFError, UnpicklingError):
+        return None
 
 
 def checkpoint_weights(checkpoint: dict[str, Any], *, averaged: bool = True) -> dict[str, Tensor]:

@@ -21,8 +21,8 @@ METRICS_FILE = "metrics.csv"
 class CsvMetrics(Logger):
     """`metrics.csv`: a header, then one row per logged step. The column `step` counts finished optimiser steps.
 
-    A row waits for the next step, so that training and validation metrics of a step share it. New columns rewrite the
-    file; a continued run drops the rows behind its checkpoint and goes on in the same file.
+    A row waits for the next step or checkpoint, so that training and validation metrics of a step share it. New columns
+    rewrite the file; a continued run drops the rows behind its checkpoint and goes on in the same file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,6 +59,11 @@ class CsvMetrics(Logger):
         if self.path.is_file():
             self._columns, rows = read_metrics(self.path)
             self._rewrite([row for row in rows if float(row["step"]) <= step])
+
+    @rank_zero_only
+    def flush(self) -> None:
+        """Write the row that waits: its step is done."""
+        self._write_row()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

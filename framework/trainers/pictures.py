@@ -26,6 +26,14 @@ class WritePictures(pl.Callback):
         """Count validations of the training."""
         self._validations += 1
 
+    def state_dict(self) -> dict[str, Any]:
+        """The count, so that a continued training draws at the validations at which a whole one does."""
+        return {"validations": self._validations}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting."""
+        self._validations = state_dict["validations"]
+
     @torch.no_grad()
     def on_validation_batch_end(
         self,

@@ -10,15 +10,16 @@ from pytorch_lightning.strategies import DDPStrategy
 from rich.console import Console
 
 from framework.systems.system import System
-from framework.trainers.checkpoints import LAST, AtomicCheckpointIO, KeepCheckpoints
+from framework.trainers.checkpoints import AtomicCheckpointIO, KeepCheckpoints
 from framework.trainers.config import LoggerConfig, TrainerConfig, parse_duration
+from framework.trainers.divergence import StopOnDivergence
 from framework.trainers.ema import EMA
 from framework.trainers.loggers import RewindMetrics, build_loggers
 from framework.trainers.pictures import WritePictures
 from framework.trainers.progress import ShowProgress
 from framework.trainers.randomness import SeedEveryStep
 from framework.trainers.run_folder import RunFolder
-from framework.trainers.stopping import StopOnDivergence, StopOnSignal, TimeLimit
+from framework.trainers.stopping import StopOnSignal, TimeLimit
 
 DEVICES = {"auto": "auto", "cpu": "cpu", "cuda": "gpu", "gpu": "gpu", "mps": "mps"}
 
@@ -43,7 +44,7 @@ def build_trainer(
     if config.matmul_precision != "highest" and torch.cuda.is_available():
         torch.set_float32_matmul_precision(config.matmul_precision)
     batches = config.val_interval * config.accumulate
-    return pl.Trainer(
+    trainer = pl.Trainer(
         accelerator=DEVICES[device],
         devices=config.devices,
         num_nodes=config.num_nodes,
@@ -68,6 +69,9 @@ def build_trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+    # Lightning's own answer to SIGTERM calls the other processes from inside the signal, which can hang for good.
+    trainer._signal_connector._sigterm_notifier_fn = lambda number, frame: None  # type: ignore[method-assign]
+    return trainer
 
 
 def build_evaluator(config: TrainerConfig, seed: int, device: str = "auto") -> pl.Trainer:
@@ -98,16 +102,15 @@ def _callbacks(
         callbacks.append(EMA(config.ema_decay, config.ema_warmup))
     if config.image_interval:
         callbacks.append(WritePictures(run_folder.images, config.image_interval))
-    callbacks.append(StopOnDivergence(config.log_interval * config.accumulate, patient=config.precision == "16-mixed"))
+    callbacks.append(StopOnDivergence(run_folder, config.log_interval, patient=config.precision == "16-mixed"))
     if config.max_time:
         callbacks.append(TimeLimit(parse_duration(config.max_time)))
     if console is not None:
         callbacks.append(ShowProgress(console, config.log_interval))
-    callbacks.append(StopOnSignal(lambda trainer: trainer.save_checkpoint(run_folder.checkpoints / LAST)))
     keep = KeepCheckpoints(
         run_folder.checkpoints, config.checkpoint_interval, system.monitor, system.mode, config.keep_interval
     )
-    return [*callbacks, keep]
+    return [*callbacks, StopOnSignal(keep.save_last), keep]
 
 
 def _strategy(config: TrainerConfig, device: str) -> Any:

@@ -158,7 +158,7 @@ def test_a_failed_run_says_why(workplace: Path, capsys: pytest.CaptureFixture[st
     assert train("nan", "data.nan_at=1", "data.items=8", "trainer.log_interval=1") == 1
     facts = manifest(workplace / "outputs" / "testing" / "nan")
     assert facts["status"] == "failed"
-    assert "TrainingDiverged: the loss is nan" in facts["reason"]
+    assert "TrainingDiverged: the training diverged after step 0: the loss is nan" in facts["reason"]
     assert "learning_rate" in capsys.readouterr().err
 
 

@@ -1,18 +1,16 @@
-"""Time limits as text, and losses that are no numbers."""
+"""Time limits as text, and signals."""
 
 import signal
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 
 from framework.config.build import from_dict
 from framework.config.errors import ConfigError
 from framework.trainers.config import TrainerConfig, parse_duration
-from framework.trainers.stopping import StopOnDivergence, StopOnSignal, TrainingDiverged, TrainingInterrupted
+from framework.trainers.stopping import StopOnSignal, TrainingInterrupted
 
-TRAINER: Any = SimpleNamespace(global_step=5)
 MODULE: Any = None
 
 
@@ -45,31 +43,24 @@ def test_only_a_second_ctrl_c_ends_at_once() -> None:
     trainer: Any = SimpleNamespace(
         global_step=5, strategy=SimpleNamespace(reduce_boolean_decision=lambda decision, all: decision)
     )
-    guard.on_train_start(trainer, MODULE)
-    try:
+    before = signal.getsignal(signal.SIGTERM)
+    with guard.listening():
+        guard.on_train_start(trainer, MODULE)
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         with pytest.raises(TrainingInterrupted, match="SIGTERM"):
-            guard.on_train_batch_end(trainer, MODULE, None, None, 0)
-    finally:
-        guard.teardown(trainer, MODULE, "fit")
+            guard.on_train_batch_start(trainer, MODULE, None, 0)
     assert saved == [trainer]
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_nan_ends_the_training() -> None:
-    guard = StopOnDivergence(interval=10)
-    nan = {"loss": torch.tensor(torch.nan)}
-    guard.on_train_batch_end(TRAINER, MODULE, nan, None, 9)
-    with pytest.raises(TrainingDiverged, match="after step 5"):
-        guard.on_train_batch_end(TRAINER, MODULE, nan, None, 10)
-
-
-def test_a_loss_scaler_may_overflow_now_and_then() -> None:
-    guard = StopOnDivergence(interval=1, patient=True)
-    nan, fine = {"loss": torch.tensor(torch.inf)}, {"loss": torch.tensor(1.0)}
-    for outputs in (nan, nan, fine, nan, nan):
-        guard.on_train_batch_end(TRAINER, MODULE, outputs, None, 0)
-    with pytest.raises(TrainingDiverged):
-        guard.on_train_batch_end(TRAINER, MODULE, nan, None, 0)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_where_there_is_no_step_to_wait_for_a_signal_ends_at_once(number: signal.Signals) -> None:
+    guard = StopOnSignal(lambda trainer: None)
+    with guard.listening():
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+        signal.raise_signal(signal.SIGTERM)
+    assert guard.received == number
