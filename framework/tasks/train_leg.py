@@ -58,9 +58,7 @@ class Leg:
         # The same holds for an interruption: the first process may still be writing its manifest.
         return code if self.trainer.is_global_zero else 0
 
-    def _fit(
-        self, system: System, data: pl.LightningDataModule, checkpoint: Path | None, stop: StopOnSignal
-    ) -> int:
+    def _fit(self, system: System, data: pl.LightningDataModule, checkpoint: Path | None, stop: StopOnSignal) -> int:
         status, reason, code = "failed", None, 1
         try:
             self.trainer.fit(system, datamodule=data, ckpt_path=checkpoint, weights_only=True)

@@ -57,13 +57,13 @@ class TinySystem(System):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Return the mean squared error."""
         loss = (self.layers(batch["x"]) - batch["y"]).square().mean()
-        self.log("train/loss", loss)
+        self.log("train/loss", loss, batch_size=len(batch["x"]))
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Log the mean squared error."""
         loss = (self.layers(batch["x"]) - batch["y"]).square().mean()
-        self.log("val/loss", loss, sync_dist=True)
+        self.log("val/loss", loss, batch_size=len(batch["x"]), sync_dist=True)
 
     def images(self, batch: dict[str, Tensor]) -> dict[str, NDArray[np.floating[Any]]]:
         """Return the predictions as grey columns."""

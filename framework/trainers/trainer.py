@@ -70,7 +70,7 @@ def build_trainer(
         enable_model_summary=False,
     )
     # Lightning's own answer to SIGTERM calls the other processes from inside the signal, which can hang for good.
-    trainer._signal_connector._sigterm_notifier_fn = lambda number, frame: None  # type: ignore[method-assign]
+    trainer._signal_connector._sigterm_notifier_fn = lambda signum, _: None  # type: ignore[method-assign]
     return trainer
 
 
