@@ -153,6 +153,7 @@ def _own_entries() -> dict[tuple[str, str], Entry]:
             "predict": Entry(f"{tasks}.predict:run", f"{tasks}.config:PredictOptions", "run a method on your input"),
             "prepare": Entry(f"{tasks}.prepare:run", f"{tasks}.config:PrepareOptions", "make a data set from sources"),
             "export": Entry(f"{tasks}.export:run", f"{tasks}.config:ExportOptions", "weights or files from a run"),
+            "rerun": Entry(f"{tasks}.rerun:run", f"{tasks}.config:RerunOptions", "repeat a run, compare numbers"),
             "list": Entry(f"{tasks}.listing:run", f"{tasks}.config:ListOptions", "what can be named, with a filter"),
             "doctor": Entry(f"{tasks}.doctor:run", f"{tasks}.config:DoctorOptions", "what this machine has"),
         },

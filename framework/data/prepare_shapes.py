@@ -59,6 +59,7 @@ def prepare_shapes(config: ShapesConfig, job: PrepareJob) -> list[Outcome]:
     if not is_set and not found:
         raise PrepareError(f"source={source} holds no mesh. Looked for {' '.join(job.mesh_suffixes)}, in folders too")
     _open_output(config, job, is_set)
+    _remove_leftovers(job.output)
     outcomes = _from_set(config, job, source) if is_set else _from_meshes(config, job, source, found)
     _write_report(job, outcomes)
     return outcomes
@@ -97,7 +98,6 @@ def _recipe(config: ShapesConfig, job: PrepareJob, is_set: bool) -> dict[str, An
 
 
 def _from_meshes(config: ShapesConfig, job: PrepareJob, source: Path, meshes: Sequence[Path]) -> list[Outcome]:
-    _remove_leftovers(job.output)
     root = source if source.is_dir() else source.parent
     names = object_names([path.relative_to(root) for path in meshes])
     tasks = [
@@ -156,17 +156,18 @@ def assign_splits(names: Sequence[str], fractions: dict[str, float]) -> dict[str
 
 
 def _pack_folders(output: Path, names: Sequence[str], packed: set[str]) -> None:
-    """Move the objects into the LMDB file: a new one with all of them replaces the old one, then the folders go."""
-    new = [name for name in names if name not in packed]
-    if not new:
-        return
+    """Move the objects into the LMDB file: a new one with all of them replaces the old one, then the folders go.
+
+    They go too when nothing is new: a run that was killed after packing has left them.
+    """
 
     def values() -> Iterator[tuple[str, bytes]]:
         for name in names:
             shape = read_packed(output / LMDB_FILE, name) if name in packed else _folder_object(output, name)
             yield name, encode(shape)
 
-    write_lmdb(output / LMDB_FILE, values())
+    if not packed.issuperset(names):
+        write_lmdb(output / LMDB_FILE, values())
     for folder in ("geometry", "images"):
         shutil.rmtree(output / folder, ignore_errors=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,15 @@ import torch
 from torch.utils.data import DataLoader
 
 from framework.data.config import ShapesConfig
+from framework.data.lmdb_store import encode
 from framework.data.preparation import Outcome, PrepareJob
 from framework.data.sampler import StepBatchSampler
-from framework.data.shape_files import ShapeFileError
+from framework.data.shape_files import SPLITS, ShapeFileError
 from framework.data.shape_samples import ItemOptions, ShapeSamples
 from framework.data.shape_store import MemoryStore, ShapeStore, open_store
+
+SAMPLED = 16
+"""Objects of each split that a fingerprint reads."""
 
 
 class ShapesData(pl.LightningDataModule):
@@ -45,6 +50,21 @@ class ShapesData(pl.LightningDataModule):
         if self.config.cache == "memory":
             store = MemoryStore(store)
         return ShapeSamples(store, item_options(self.config, split))
+
+    def fingerprint(self) -> str:
+        """Return a hash of the set: of all names, and of `SAMPLED` objects of each split, spread over its list."""
+        total = hashlib.sha256()
+        for split in SPLITS:
+            if not (Path(self.config.root) / f"{split}.json").is_file():
+                continue
+            store = open_store(self.config, split)
+            total.update(f"{split}: {', '.join(store.ids)}\n".encode())
+            for row in sorted({index * len(store.ids) // SAMPLED for index in range(SAMPLED)} if store.ids else ()):
+                try:
+                    total.update(encode(store.shape(row)))
+                except ShapeFileError as error:  # a training can do without an object that it does not read
+                    total.update(error.problem.encode())
+        return total.hexdigest()
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Endless shuffled batches, beginning after those that the trainer has done."""

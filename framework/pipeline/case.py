@@ -42,6 +42,9 @@ class StageRecord:
     writes: dict[str, str] = field(default_factory=dict)
     """Artifact -> file, relative to the case folder."""
 
+    digests: dict[str, str] = field(default_factory=dict)
+    """Artifact -> SHA-256 of what was written, before anybody edited it."""
+
 
 @dataclass(kw_only=True)
 class Failure:

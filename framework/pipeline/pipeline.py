@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 
-from framework.artifacts.atomic import write_text
+from framework.artifacts.atomic import remove_leftovers, write_text
+from framework.artifacts.digest import digest
 from framework.pipeline.case import ERROR_FILE, Case, Failure, StageRecord
 from framework.pipeline.failure import Isolated, describe
 from framework.pipeline.plan import PlannedStage, check_chain
@@ -77,6 +78,7 @@ class Pipeline:
         record.status, record.failure = "running", None
         record.seconds, record.preview_seconds = 0.0, 0.0
         case.remove([ERROR_FILE, *record.files])
+        remove_leftovers(case.folder)
         record.files = []
         names = [stage.name for stage in self.stages]
         rerun, later = names[selected.start : selected.stop], names[selected.stop :]
@@ -144,6 +146,7 @@ class Pipeline:
             seconds=round(seconds, 3),
             reads=dict(case.reads),
             writes=dict(case.writes),
+            digests={name: digest(case.folder / file) for name, file in case.writes.items()},
         )
         order = [stage.name for stage in self.stages]
         others = [stage for stage in case.record.stages if stage.name != planned.name]

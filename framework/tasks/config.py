@@ -185,6 +185,22 @@ class ExportOptions:
 
 
 @dataclass(kw_only=True)
+class RerunOptions:
+    """Repeat a finished training or prediction from its manifest, and say whether the numbers are the same."""
+
+    run: str | None = None
+    """Id or folder of the run."""
+    output: str | None = None
+    """Folder of the repetition in place of `outputs/<method>/<new run id>`."""
+    device: Device | None = None
+    """Where networks run; by default on the kind of device that the run used."""
+
+    def __post_init__(self) -> None:
+        if not self.run:
+            raise ConfigError("", "run is missing. Give it: launch.py rerun run=<id or folder of a run>")
+
+
+@dataclass(kw_only=True)
 class ListOptions:
     """Show what can be named: `list methods "std*"`."""
 

@@ -1,5 +1,8 @@
 """The verb `train`: fit a system, from the start or from a run's last checkpoint."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import pytorch_lightning as pl
 from rich.console import Console
 
@@ -29,8 +32,8 @@ def run(options: TrainOptions, console: Console | None = None) -> int:
     trainer = build_trainer(
         options.trainer, options.logger, folder, options.seed, system=system, device=options.device, console=console
     )
-    open_folder(options, folder)
-    leg = Leg(options, folder, console, trainer)
+    changed = open_folder(options, folder)
+    leg = Leg(options, folder, console, trainer, changed)
     if trainer.is_global_zero:
         leg.announce(system)
     return leg.fit(system, data, checkpoint)
@@ -49,13 +52,27 @@ def build_parts(options: TrainOptions, *, from_start: bool) -> tuple[System, pl.
     return system, registry.load_class("data", options.data.type)(options.data.config)
 
 
-def open_folder(options: TrainOptions, folder: RunFolder) -> None:
-    """Make the folder of a new run, or note the options that a continued run goes on with."""
+def open_folder(options: TrainOptions, folder: RunFolder) -> list[str]:
+    """Make the folder of a new run, or note the options that a continued run goes on with.
+
+    Returns what differs from the options before, as `<key> <before> -> <now>`.
+    """
     # Where a run lies is no part of what it is: other verbs start from these options too.
     saved = to_dict(options) | {"run": None, "output": None}
-    if options.run:
-        if is_first_process():
-            remove_leftovers(folder.path)
-        folder.write_config(saved)
-    else:
+    if not options.run:
         folder.make(saved)
+        return []
+    before = dict(flat(folder.read_config()))
+    if is_first_process():
+        remove_leftovers(folder.path)
+    folder.write_config(saved)
+    return [f"{key} {before.get(key)} -> {value}" for key, value in flat(saved) if value != before.get(key)]
+
+
+def flat(options: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted keys and values of nested options."""
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value

@@ -13,21 +13,30 @@ from rich.console import Console
 from framework.systems.system import System
 from framework.tasks.config import TrainOptions
 from framework.trainers.divergence import TrainingDiverged
-from framework.trainers.manifest import describe_run, end_leg, timestamp, update_manifest
+from framework.trainers.loggers import METRICS_FILE, latest_metrics
+from framework.trainers.manifest import describe_device, describe_run, end_leg, timestamp, update_manifest
 from framework.trainers.progress import duration
+from framework.trainers.results import training_results
 from framework.trainers.run_folder import RunFolder
 from framework.trainers.run_weights import save_run_weights
 from framework.trainers.stopping import ProcessLost, StopOnSignal, TrainingInterrupted
 from framework.weights.opening import fingerprint
+from framework.weights.resolve import resolve
 
 LOST = re.compile(r"Connection (closed|reset) by peer|Broken pipe")
 """What torch says when another process is gone, whatever it did at that moment."""
 
 
 class Leg:
-    """One stretch of a training, between its start or continuation and the next end."""
+    """One stretch of a training, between its start or continuation and the next end.
 
-    def __init__(self, options: TrainOptions, folder: RunFolder, console: Console, trainer: pl.Trainer) -> None:
+    `changed`: the options that differ from those of the stretch before, in words.
+    """
+
+    def __init__(
+        self, options: TrainOptions, folder: RunFolder, console: Console, trainer: pl.Trainer, changed: list[str]
+    ) -> None:
+        self.changed = changed
         self.options = options
         self.folder = folder
         self.console = console
@@ -40,6 +49,8 @@ class Leg:
         """Start the manifest, and say what is trained and where."""
         device = self.trainer.strategy.root_device.type
         facts = describe_run(self.folder.run_id, "train", self.options.seed, device)
+        if self.options.start_weights:
+            facts["start_weights"] = fingerprint(resolve(self.options.start_weights))
         update_manifest(self.folder.manifest, **facts)
         size = sum(parameter.numel() for parameter in system.parameters() if parameter.requires_grad)
         text = f"run {self.folder.run_id} in {self.folder.path}\n{system.registry_name}: {size:,} weights on {device}"
@@ -91,12 +102,20 @@ class Leg:
     def _write_down(self, status: str, reason: str | None) -> None:
         step = self.trainer.global_step
         seconds = round(time.monotonic() - self.clock, 1)
-        leg = {"started": self.started, "seconds": seconds, "to_step": step, "status": status}
-        facts: dict[str, Any] = {"step": step}
-        if self.trainer.callback_metrics:
-            facts["metrics"] = _metrics(self.trainer)
+        leg: dict[str, Any] = {"started": self.started, "seconds": seconds, "to_step": step, "status": status}
+        # Threads are known only now: what starts several processes divides the cores among them.
+        device = describe_device(self.trainer.strategy.root_device.type)
+        facts: dict[str, Any] = {"step": step, "device": device, "processes": self.trainer.world_size}
+        if self.changed:
+            leg["changed"] = self.changed
+        # There are none when a training was killed after its last step: then they are in the file.
+        metrics = _metrics(self.trainer) or latest_metrics(self.folder.path / METRICS_FILE)
+        facts |= {"metrics": metrics} if metrics else {}
         if self.weights:
             facts["weights"] = {str(self.weights): fingerprint(self.weights)}
+        if status == "finished":
+            facts["results"] = training_results(self.folder)
+            facts["data"] = _data_fingerprint(self.trainer)
         end_leg(self.folder.manifest, status, leg, reason, **facts)
 
     def _report(self, status: str, reason: str | None) -> None:
@@ -108,6 +127,12 @@ class Leg:
         more = "" if status != "finished" else " trainer.max_steps=<more>"
         lines += [f"continue: python launch.py train run={self.folder.reference}{more}"]
         self.console.print("\n".join(filter(None, lines)), highlight=False, soft_wrap=True)
+
+
+def _data_fingerprint(trainer: pl.Trainer) -> str | None:
+    """A hash of the data, from a data module that can tell: it has a method `fingerprint`."""
+    make = getattr(trainer.datamodule, "fingerprint", None)  # type: ignore[attr-defined]
+    return make() if make else None
 
 
 def _metrics(trainer: pl.Trainer) -> dict[str, Any]:

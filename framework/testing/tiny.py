@@ -1,5 +1,6 @@
 """A system of two linear layers and data to fit: everything about training can be tried with them in a second."""
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,6 +78,11 @@ class TinyData(pl.LightningDataModule):
     def __init__(self, config: TinyDataConfig) -> None:
         super().__init__()
         self.config = config
+
+    def fingerprint(self) -> str:
+        """Hash of the training items."""
+        items = _Numbers(self.config.items, nan_at=self.config.nan_at)
+        return hashlib.sha256(str([items[index]["x"].tolist() for index in range(len(items))]).encode()).hexdigest()
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Endless batches that begin where the training stands."""

@@ -7,6 +7,7 @@ nothing. Files hold tensors and plain data only and are read with `weights_only`
 
 import json
 import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Literal
@@ -168,6 +169,15 @@ def read_step(path: Path) -> int | None:
         return int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"])
     except (RuntimeError, OSError, EOFError, UnpicklingError):
         return None
+
+
+def tensors_in(value: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors of nested mappings and lists with their paths."""
+    if isinstance(value, Tensor):
+        yield path, value
+    elif isinstance(value, Mapping | list | tuple):
+        for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from tensors_in(item, f"{path}.{key}".lstrip("."))
 
 
 def checkpoint_weights(checkpoint: dict[str, Any], *, averaged: bool = True) -> dict[str, Tensor]:

@@ -5,14 +5,14 @@ reading them makes the device wait, at every `interval`-th. What slips through b
 checkpoint is written of weights or optimiser states that are not finite. So the checkpoints on disk are always good.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from framework.trainers.checkpoints import LAST, read_step
+from framework.trainers.checkpoints import LAST, read_step, tensors_in
 from framework.trainers.run_folder import RunFolder
 
 SHOWN = 8
@@ -72,7 +72,7 @@ class StopOnDivergence(pl.Callback):
     ) -> None:
         """Refuse to save what is broken."""
         weights = {name: value for name, value in pl_module.named_parameters() if value.requires_grad}
-        states = {f"optimiser.{name}": value for name, value in _tensors(checkpoint.get("optimizer_states", []))}
+        states = {f"optimiser.{name}": value for name, value in tensors_in(checkpoint.get("optimizer_states", []))}
         broken = first_not_finite(weights) or first_not_finite(states)
         if broken:
             raise TrainingDiverged(self._text(trainer, [f"{broken} is not finite"], "this checkpoint was not written"))
@@ -131,12 +131,3 @@ def _of_all_processes(trainer: pl.Trainer, causes: list[str]) -> list[str]:
         text if len(ranks) == everywhere else f"on process {', '.join(map(str, ranks))} {text}"
         for text, ranks in merged.items()
     ]
-
-
-def _tensors(value: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors of nested lists and mappings with their paths."""
-    if isinstance(value, Tensor):
-        yield path, value
-    elif isinstance(value, Mapping | list | tuple):
-        for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
-            yield from _tensors(item, f"{path}.{key}".lstrip("."))

@@ -108,6 +108,12 @@ def read_metrics(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         return list(reader.fieldnames or ["step"]), rows
 
 
+def latest_metrics(path: Path) -> dict[str, float]:
+    """Return the last value of each metric of a `metrics.csv`; nothing when there is none."""
+    rows = read_metrics(path)[1] if path.is_file() else []
+    return {name: float(value) for row in rows for name, value in row.items() if name != "step" and value}
+
+
 def build_loggers(config: LoggerConfig, folder: Path) -> list[Logger]:
     """Return the loggers of a run that write into `folder`; MissingExtra when a package is not installed."""
     makers = {"csv": _csv, "tensorboard": _tensorboard, "wandb": _wandb}

@@ -30,6 +30,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from framework import registry
 from framework.artifacts.atomic import atomic_file, one_at_a_time, write_json
+from framework.artifacts.digest import digest
 from framework.config.build import to_dict
 from framework.config.errors import ConfigError
 from framework.data.sampler import StepBatchSampler
@@ -131,6 +132,12 @@ class LatentsData(pl.LightningDataModule):
             digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
             self._folder = Path(self.config.root) / f"latents-{digest}"
         return self._folder
+
+    def fingerprint(self) -> str:
+        """Return a hash of the cache: its name (the weights and the options), its lists and its first shards."""
+        parts = [self.folder / split / name for split in SPLITS for name in ("index.json", "00000.safetensors")]
+        hashes = [digest(path) for path in parts if path.is_file()]
+        return hashlib.sha256(" ".join([self.folder.name, *hashes]).encode()).hexdigest()
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Shuffled batches; their order is a function of seed and step."""

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from framework.data.config import ShapesConfig
-from framework.data.shape_files import ShapeFileError, write_split
+from framework.data.shape_files import ShapeFileError, write_arrays, write_split
 from framework.data.shapes import ShapesData
 from framework.renderers.views import canonical_cameras
-from tests.data.balls import RADIUS, inside, write_balls
+from tests.data.balls import RADIUS, ball_arrays, inside, write_balls
 
 SIZES = {"surface_points": 32, "supervision_points": 24, "validation_points": 40, "batch_size": 4}
 
@@ -204,3 +204,17 @@ def test_impossible_options_are_errors(options: dict[str, Any]) -> None:
 def test_items_travel_to_other_processes(root: Path) -> None:
     items = shapes_data(root).dataset("train")
     assert same(pickle.loads(pickle.dumps(items))[0, 1], items[0, 1])
+
+
+def test_the_fingerprint_tells_sets_apart(tmp_path: Path) -> None:
+    """It is the same for the same objects; a name, a point or a damaged file changes it, and none of them raises."""
+    roots = [write_balls(tmp_path / name) for name in ("one", "two")]
+    first, second = (shapes_data(root).fingerprint() for root in roots)
+    assert first == second
+    write_arrays(roots[0] / "geometry" / "s" / "t0", ball_arrays(seed=99))
+    assert shapes_data(roots[0]).fingerprint() != first
+    write_split(roots[1], "train", [f"geometry/s/t{index}" for index in range(5)])
+    assert shapes_data(roots[1]).fingerprint() != first
+    before = shapes_data(roots[1]).fingerprint()
+    (roots[1] / "geometry" / "s" / "t0" / "points.npz").write_bytes(b"")
+    assert shapes_data(roots[1]).fingerprint() != before

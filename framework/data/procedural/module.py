@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from framework.artifacts.atomic import one_at_a_time
+from framework.artifacts.atomic import one_at_a_time, remove_leftovers
 from framework.data.config import ProceduralConfig, ShapeItemsConfig, ShapesConfig
 from framework.data.preparation import Outcome, PrepareError, PrepareJob
 from framework.data.procedural.catalogue import FAMILIES, RECIPE_VERSION
@@ -31,6 +31,7 @@ class ProceduralData(ShapesData):
     def prepare_data(self) -> None:
         """Make the objects that are missing (one process of a machine only); an interrupted run goes on."""
         with one_at_a_time(objects_root(self.procedural) / LOCK_FILE):  # two trainings may start together
+            remove_leftovers(objects_root(self.procedural))
             self._prepare_data()
 
     def _prepare_data(self) -> None:
@@ -56,11 +57,13 @@ class ProceduralData(ShapesData):
             raise PrepareError("source is not used: these objects are made from a seed (data.seed). Leave it out")
         config = replace(self.procedural, root=str(job.output))
         root, splits, lists = objects_root(config), split_counts(config), Path(shapes_config(config).root)
-        total = missing_count(root, splits, config.seed)
         new: set[str] = set()
-        for name in write_set(root, splits, config.seed, sample_counts(config), config.processes, lists):
-            new.add(name)
-            job.watch(Outcome(id=name, source="seed", status="written"), len(new), total)
+        with one_at_a_time(root / LOCK_FILE):
+            remove_leftovers(root)
+            total = missing_count(root, splits, config.seed)
+            for name in write_set(root, splits, config.seed, sample_counts(config), config.processes, lists):
+                new.add(name)
+                job.watch(Outcome(id=name, source="seed", status="written"), len(new), total)
         found = [(split, name) for split in splits for name in read_split(lists, split)]
         return [
             Outcome(id=name, source="seed", status="written" if name in new else "kept", split=split)
