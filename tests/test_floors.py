@@ -23,6 +23,7 @@ FLOORS = (
 )
 SIDEWAYS = {
     ("artifacts", "geometry"),
+    ("config", "artifacts"),
     ("config", "registry"),
     ("data", "renderers"),
     ("export", "renderers"),

@@ -9,6 +9,10 @@ from PIL import Image as PilImage
 
 from framework.artifacts.atomic import atomic_file
 from framework.artifacts.errors import ArtifactError
+from framework.artifacts.picture_files import UNREADABLE, opened_picture
+
+MAX_PIXELS = 32_000_000
+"""Pixels of an artifact's file beyond which it is not read: as floats it would take half a gigabyte."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +92,8 @@ class Image:
     @staticmethod
     def from_uint8(values: NDArray[np.uint8]) -> "Image":
         """Make an Image of (H, W, 3|4) values 0..255."""
-        return Image(values.astype(np.float32) / np.float32(255))
+        pixels = values.astype(np.float32)
+        return Image(np.divide(pixels, np.float32(255), out=pixels))
 
     @staticmethod
     def from_pil(picture: PilImage.Image) -> "Image":
@@ -109,10 +114,10 @@ class Image:
         Raises ArtifactError when the file is missing or not a whole picture.
         """
         try:
-            with PilImage.open(path) as picture:
+            with opened_picture(path, max_pixels=MAX_PIXELS) as picture:
                 picture.load()
                 return Image.from_pil(picture)
-        except (OSError, SyntaxError, ValueError) as error:
+        except UNREADABLE as error:
             raise ArtifactError(f"{path}: can't be read as a picture ({error})") from error
 
 

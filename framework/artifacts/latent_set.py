@@ -40,8 +40,8 @@ class LatentSet:
         """Read such a file; ArtifactError when it is missing, damaged or holds no `vectors`."""
         try:
             tensors = load_file(path)
-        except (OSError, SafetensorError) as error:
+            if "vectors" not in tensors:
+                raise ArtifactError(f"it holds no 'vectors' but {sorted(tensors)[:4]}")
+            return LatentSet(tensors["vectors"])
+        except (OSError, SafetensorError, ValueError, TypeError, LookupError, AttributeError) as error:
             raise ArtifactError(f"{path}: can't be read as a latent set ({error})") from error
-        if "vectors" not in tensors:
-            raise ArtifactError(f"{path}: holds no 'vectors' but {sorted(tensors)}")
-        return LatentSet(tensors["vectors"])

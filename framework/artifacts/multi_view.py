@@ -1,7 +1,6 @@
 """Several pictures of one object with, where they are known, their cameras; on disk a folder."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from framework.artifacts.atomic import atomic_folder, write_json
 from framework.artifacts.errors import ArtifactError
 from framework.artifacts.image import Image
+from framework.artifacts.reading import read_json
 from framework.geometry.camera import Camera
 
 INDEX_FILE = "cameras.json"
@@ -29,9 +29,7 @@ class MultiView:
     def __post_init__(self) -> None:
         if not self.images:
             raise ArtifactError("MultiView: no picture")
-        for name in self.images:
-            if not name or name != Path(name).name or name.startswith("."):
-                raise ArtifactError(f"MultiView: view name {name!r} can't be a file name")
+        _check_names(self.images)
         if self.cameras is not None and self.cameras.world_from_camera.shape[:-2] != (len(self.images),):
             shape = tuple(self.cameras.world_from_camera.shape)
             raise ArtifactError(f"MultiView: {len(self.images)} pictures but cameras of shape {shape}")
@@ -54,11 +52,12 @@ class MultiView:
         if not index_path.is_file():
             return MultiView({path.stem: Image.load(path) for path in sorted(folder.glob("*.png"))})
         try:
-            index = json.loads(index_path.read_text(encoding="utf-8"))
+            index = read_json(index_path)
             names, cameras = list(index["views"]), _cameras_from_index(index)
-        except (KeyError, TypeError, ValueError) as error:
+            _check_names(names)
+            return MultiView({name: Image.load(folder / f"{name}.png") for name in names}, cameras)
+        except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ArtifactError(f"{index_path}: damaged ({error}); expected what this program writes") from error
-        return MultiView({name: Image.load(folder / f"{name}.png") for name in names}, cameras)
 
     def _index(self) -> dict[str, Any]:
         index: dict[str, Any] = {"views": list(self.images)}
@@ -68,7 +67,17 @@ class MultiView:
         return index
 
 
+def _check_names(names: Iterable[Any]) -> None:
+    """Raise ArtifactError unless all `names` can be file names: one with a path in it would lead elsewhere."""
+    for name in names:
+        if not isinstance(name, str) or not name or name != Path(name).name or name.startswith(".") or "\0" in name:
+            raise ArtifactError(f"MultiView: view name {name!r} can't be a file name")
+
+
 def _cameras_from_index(index: Mapping[str, Any]) -> Camera | None:
     if "world_from_camera" not in index:
         return None
-    return Camera(torch.tensor(index["world_from_camera"]), torch.tensor(index["clip_from_camera"]))
+    matrices = [torch.tensor(index[name], dtype=torch.float32) for name in ("world_from_camera", "clip_from_camera")]
+    if not all(matrix.isfinite().all() for matrix in matrices):
+        raise ValueError("the cameras hold NaN or infinity")
+    return Camera(*matrices)

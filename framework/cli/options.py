@@ -20,9 +20,15 @@ RECIPES = "experiment"
 
 
 def build(command: Command) -> Any:
-    """Return the verb's options as its dataclass; ConfigError with the path of what is wrong."""
+    """Return the verb's options as its dataclass; ConfigError with the path of what is wrong, and where it stands."""
     options = registry.config_class("task", str(command.verb))
-    return from_dict(options, resolve(mapping_of(command, options)))
+    try:
+        return from_dict(options, resolve(mapping_of(command, options)))
+    except ConfigError as error:
+        file = _saved_file(command, options)
+        if file is None or error.path == str(file) or any(_overlap(error.path, key) for key, _ in command.assignments):
+            raise
+        raise ConfigError(error.path, f"{error.message.rstrip('.')} (in {file}).") from error
 
 
 def mapping_of(command: Command, options: type) -> dict[str, Any]:
@@ -89,11 +95,22 @@ def _known(config: Mapping[str, Any], options: type) -> dict[str, Any]:
 
 def _saved(command: Command, options: type) -> dict[str, Any]:
     """The options saved with the run that `run=` names, for verbs that continue or repeat one."""
+    file = _saved_file(command, options)
+    saved = read_yaml(file) if file else {}
+    return {key: escape(value) for key, value in saved.items() if key not in ("run", "output")}
+
+
+def _saved_file(command: Command, options: type) -> Path | None:
+    """The file with the options of the run that `run=` names; None when there is none, or the verb takes none."""
     run = dict(command.assignments).get("run")
     if not run or run == "null" or not {"system", "method"} & set(field_names(options)):
-        return {}
-    saved = read_yaml(Path(find_run(run)) / "config.yaml")
-    return {key: escape(value) for key, value in saved.items() if key not in ("run", "output")}
+        return None
+    return find_run(run) / "config.yaml"
+
+
+def _overlap(path: str, key: str) -> bool:
+    """Whether one of two dotted keys is, or lies inside, the other."""
+    return path == key or path.startswith(f"{key}.") or key.startswith(f"{path}.")
 
 
 def _words(command: Command, options: type) -> list[tuple[str, str]]:

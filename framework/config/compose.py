@@ -4,13 +4,18 @@ Only group choices (`system=<method>/<system>`) go through Hydra. They are check
 misspelt choice in a nested group lists nothing. Values are set afterwards (`framework.config.overrides`).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from framework import registry
+from framework.artifacts.reading import read_text
 from framework.config.errors import ConfigError
 from framework.config.folders import choice_files, config_folders
+
+LONGEST_YAML = 200_000
+"""Characters of a YAML file beyond which it is none of options; reading more would take many seconds."""
 
 
 def groups() -> list[str]:
@@ -67,15 +72,38 @@ def compose(chosen: Mapping[str, str]) -> dict[str, Any]:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file of options, as the `config.yaml` of a run; ConfigError when it is none."""
-    import yaml
-
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        config = parse_yaml(read_text(path, LONGEST_YAML))
+    except (OSError, ValueError) as error:
         raise ConfigError(str(path), f"can't be read: {_first_line(error)}") from error
     if not isinstance(config, dict):
         raise ConfigError(str(path), "expected a mapping of options.")
     return config
+
+
+def parse_yaml(text: str, *, short_numbers: bool = False) -> Any:
+    """Return the plain values that YAML `text` stands for; ValueError when it is none.
+
+    Aliases are not read: nine lines of them can stand for gigabytes. `short_numbers` takes `1e-6` for a number, as
+    OmegaConf does; to YAML 1.1, and so to what `to_yaml` writes, it is a text.
+    """
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.events.AliasEvent):
+                raise yaml.YAMLError("aliases (*name) are not read")
+            return super().compose_node(parent, index)
+
+    if short_numbers:
+        number = re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$")
+        Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))
+    if len(text) > LONGEST_YAML:
+        raise ValueError(f"it has {len(text)} characters, more than {LONGEST_YAML}: that is no file of options")
+    try:
+        return yaml.load(text, Loader=Loader)
+    except (yaml.YAMLError, RecursionError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
 def resolve(config: Mapping[str, Any]) -> dict[str, Any]:

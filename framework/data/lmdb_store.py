@@ -1,8 +1,8 @@
 """A set of shapes packed into one LMDB file: one value per object, holding its arrays and its views.
 
 A million small files are slow to copy and to list; one file is not. A value is a safetensors buffer with the arrays of
-`ShapeArrays` and the views as encoded PNG bytes. The file is opened for every read and closed again, which costs 0.06
-ms of a few: LMDB must not be open twice in a process, nor be used after a fork, and what is never kept open can't be.
+`ShapeArrays` and the views as encoded PNG bytes. LMDB's own library only writes it; `framework.data.lmdb_reading` opens
+it for every read and closes it again, so that nothing has to be kept apart between processes.
 
 Legend: V views, S side of a view in pixels.
 """
@@ -10,8 +10,7 @@ Legend: V views, S side of a view in pixels.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,7 +21,17 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from framework.artifacts.atomic import atomic_file
-from framework.data.shape_files import ShapeArrays, ShapeFileError, ShapeObject, read_split, resized_view, shape_id
+from framework.data.lmdb_reading import LmdbError, opened_lmdb
+from framework.data.shape_files import (
+    ShapeArrays,
+    ShapeFileError,
+    ShapeObject,
+    check_bits,
+    checked_array,
+    read_split,
+    resized_view,
+    shape_id,
+)
 from framework.optional import require
 
 LMDB_FILE = "data.lmdb"
@@ -30,6 +39,14 @@ LMDB_FILE = "data.lmdb"
 
 _FIRST_MAP_BYTES = 2**26
 _ARRAYS = ("surface", "points", "occupancy", "sdf", "near_points", "near_occupancy")
+_SHAPES: Mapping[str, tuple[int | None, ...]] = {
+    "surface": (None, 6),
+    "points": (None, 3),
+    "sdf": (None,),
+    "near_points": (None, 3),
+    "frame": (4,),
+    "rotations": (None, 4, 4),
+}
 
 
 class LmdbStore:
@@ -72,9 +89,12 @@ class LmdbStore:
 
 
 def read_packed(path: Path, name: str) -> ShapeObject:
-    """Read one object; ShapeFileError when the file or the object can't be read, MissingExtra without lmdb."""
-    with opened(path) as transaction:
-        value = transaction.get(name.encode())
+    """Read one object; ShapeFileError when the file or the object can't be read."""
+    try:
+        with opened_lmdb(path) as file:
+            value = file.get(name.encode())
+    except (LmdbError, OSError) as error:
+        raise ShapeFileError(path, f"can't be read as LMDB: {error}") from error
     if value is None:
         raise ShapeFileError(path, f"object '{name}' is listed but not in the file", "Pack the set again")
     return decode(path, name, value)
@@ -84,30 +104,16 @@ def packed_names(path: Path) -> list[str]:
     """Names of all objects in a file, sorted; none when there is no such file."""
     if not path.is_file():
         return []
-    with opened(path) as transaction:
-        return [bytes(key).decode() for key in transaction.cursor().iternext(keys=True, values=False)]
+    try:
+        with opened_lmdb(path) as file:
+            return [key.decode() for key in file]
+    except (LmdbError, OSError, UnicodeDecodeError) as error:
+        raise ShapeFileError(path, f"can't be read as LMDB: {error}") from error
 
 
 def require_lmdb(needed_by: str) -> ModuleType:
     """The package lmdb; MissingExtra that says what it is needed for."""
     return require("lmdb", extra="data", attribute="open", needed_by=needed_by)
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """A read transaction on an LMDB file that lasts as long as the block."""
-    lmdb = require_lmdb(f"reading {path}")
-    try:
-        environment = lmdb.open(str(path), subdir=False, readonly=True, lock=False, readahead=False)
-    except lmdb.Error as error:
-        raise ShapeFileError(path, f"can't be opened as LMDB: {error}") from error
-    try:
-        with environment.begin() as transaction:
-            yield transaction
-    except lmdb.Error as error:
-        raise ShapeFileError(path, f"can't be read: {error}") from error
-    finally:
-        environment.close()
 
 
 def write_lmdb(path: Path, values: Iterable[tuple[str, bytes]]) -> Path:
@@ -156,16 +162,31 @@ def decode(path: Path, name: str, value: bytes) -> ShapeObject:
     """The object of a value; ShapeFileError when it is damaged."""
     try:
         tensors = load(value)
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise ShapeFileError(path, f"object '{name}' is damaged: {error}") from error
     missing = [key for key in ("surface", "points", "frame") if key not in tensors]
-    if missing or ("occupancy" in tensors) == ("sdf" in tensors):
+    pairs = ("occupancy" in tensors) != ("sdf" in tensors), ("near_points" in tensors) == ("near_occupancy" in tensors)
+    views = [f"view_{number}" for number in range(sum(key.startswith("view_") for key in tensors))]
+    if missing or not all(pairs) or any(view not in tensors for view in views):
         found = ", ".join(sorted(tensors))
         raise ShapeFileError(path, f"object '{name}': expected surface, points, frame, occupancy or sdf; found {found}")
+    _check_tensors(path, name, tensors)
     x, y, z, scale = tensors["frame"].tolist()
-    count = sum(key.startswith("view_") for key in tensors)
     return ShapeObject(
         arrays=ShapeArrays(**{key: tensors[key] for key in _ARRAYS if key in tensors}, loc=(x, y, z), scale=scale),
-        views=tuple(tensors[f"view_{number}"].tobytes() for number in range(count)),
+        views=tuple(tensors[view].tobytes() for view in views),
         rotations=tensors.get("rotations"),
     )
+
+
+def _check_tensors(path: Path, name: str, tensors: Mapping[str, np.ndarray]) -> None:
+    """ShapeFileError unless every array of an object has its shape, and numbers in it."""
+    for key, shape in _SHAPES.items():
+        if key in tensors:
+            checked_array(path, f"object '{name}': {key}", tensors[key], shape)
+    for bits, points in (("occupancy", "points"), ("near_occupancy", "near_points")):
+        if bits in tensors:
+            check_bits(path, f"object '{name}': {bits}", tensors[bits], len(tensors[points]))
+    if "sdf" in tensors and len(tensors["sdf"]) != len(tensors["points"]):
+        problem = f"object '{name}': {len(tensors['points'])} points but {len(tensors['sdf'])} distances"
+        raise ShapeFileError(path, problem)

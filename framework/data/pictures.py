@@ -5,9 +5,6 @@ array in [0, 1]. Whatever is wrong with it (empty, cut off, not a picture, absur
 says what, where and how to fix it, before any pixel is decoded if possible.
 """
 
-import struct
-import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image as PilImage
 from PIL import ImageOps
 
+from framework.artifacts.picture_files import UNREADABLE, TooManyPixels, opened_picture
+
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 """Suffixes that are looked for in folders, lower case."""
 
-MAX_PIXELS = 64_000_000
-"""8000 x 8000; an RGBA picture of that size takes 256 MB when decoded."""
+MAX_BYTES = 2**29
+"""Size of a file beyond which it is no picture."""
 
 MIN_SIDE = 16
 """Below this no shape can be seen."""
@@ -56,58 +55,57 @@ def read_picture(path: Path, longest_side: int | None = None) -> NDArray[np.floa
         scale = longest_side / max(width, height)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         upright = upright.resize(size, PilImage.Resampling.LANCZOS)
-    return np.asarray(upright, np.float32) / np.float32(255)
+    pixels = np.array(upright, np.float32)
+    return np.divide(pixels, np.float32(255), out=pixels)
 
 
 @contextmanager
 def _open(path: Path) -> Iterator[PilImage.Image]:
-    _check_file(path)
+    check_picture_file(path)
     again = "Save it again as PNG or JPEG"
     try:
-        with warnings.catch_warnings():
-            # Our own limit, below, is lower than the one that Pillow warns about.
-            warnings.simplefilter("ignore", PilImage.DecompressionBombWarning)
-            with PilImage.open(path, formats=_FORMATS) as picture:
-                _check_size(picture.size, path)
-                picture.load()
-                yield picture
-    except PilImage.DecompressionBombError as error:
-        raise PictureError("has too many pixels", path, _smaller()) from error
+        with opened_picture(path, _FORMATS) as picture:
+            _check_size(picture.size, path)
+            picture.load()
+            yield picture
+    except PictureError:
+        raise
+    except TooManyPixels as error:
+        hint = "Make it smaller: 2048 pixels on the longest side are plenty"
+        raise PictureError(str(error), path, hint) from error
     except PilImage.UnidentifiedImageError as error:
         raise PictureError("is not a picture that can be read (PNG, JPEG, WebP, BMP, GIF)", path, again) from error
-    except (OSError, SyntaxError, EOFError, struct.error, zlib.error, IndexError) as error:
+    except UNREADABLE as error:
         raise PictureError(f"is damaged or cut off ({error})", path, again) from error
 
 
-def _check_file(path: Path) -> None:
+def check_picture_file(path: Path) -> None:
+    """Raise PictureError unless there is a regular file of a sensible size at `path`."""
     if not path.exists():
         raise PictureError("does not exist", path, "Check the path")
     if not path.is_file():
         raise PictureError("is not a file", path, "Give a picture file")
-    if path.stat().st_size == 0:
+    size = path.stat().st_size
+    if size == 0:
         raise PictureError("is empty (0 bytes)", path, "Copy or download it again")
+    if size > MAX_BYTES:
+        raise PictureError(f"has {size} bytes: that is no picture", path, "Give a picture file")
 
 
 def _check_size(size: tuple[int, int], path: Path) -> None:
     width, height = size
-    if width * height > MAX_PIXELS:
-        raise PictureError(f"has {width} x {height} pixels, more than {MAX_PIXELS / 1e6:.0f} million", path, _smaller())
     if min(width, height) < MIN_SIDE:
         hint = f"Give a picture of at least {MIN_SIDE} x {MIN_SIDE} pixels; 512 or more is better"
         raise PictureError(f"has only {width} x {height} pixels", path, hint)
-
-
-def _smaller() -> str:
-    return "Make it smaller: 2048 pixels on the longest side are plenty"
 
 
 def _to_8_bit(picture: PilImage.Image) -> PilImage.Image:
     """Return an RGB or RGBA picture; EXIF data stays attached so that it can be turned upright."""
     if picture.mode.startswith("I") or picture.mode == "F":
         # Pillow's own conversion cuts off at 255 where these modes hold 16 bits (grey PNG, depth maps).
-        values = np.asarray(picture, np.float64)
-        scale = 255 / 65535 if values.max(initial=0) > 255 else 1.0
-        grey = PilImage.fromarray(np.clip(np.rint(values * scale), 0, 255).astype(np.uint8))
+        values = np.array(picture, np.float32)
+        values *= 255 / 65535 if values.max(initial=0) > 255 else 1.0
+        grey = PilImage.fromarray(np.rint(values, out=values).clip(0, 255, out=values).astype(np.uint8))
         grey.info.update(picture.info)
         return grey.convert("RGB")
     return picture.convert("RGBA" if picture.has_transparency_data else "RGB")

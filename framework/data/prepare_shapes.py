@@ -14,7 +14,6 @@ mesh that can't be used is written down with its reason; a disk that can't be wr
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import time
 from collections import Counter, deque
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.artifacts.atomic import TEMPORARY_PREFIX, write_json
+from framework.artifacts.reading import read_json
 from framework.data.config import ShapesConfig
 from framework.data.lmdb_store import LMDB_FILE, encode, packed_names, read_packed, require_lmdb, write_lmdb
 from framework.data.preparation import Outcome, PrepareError, PrepareJob
@@ -80,9 +80,9 @@ def _open_output(config: ShapesConfig, job: PrepareJob, is_set: bool) -> None:
             raise PrepareError(f"output={output} holds files that prepare didn't write. Give a new or empty folder")
         write_json(path, recipe)
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = read_json(path)
         different = sorted(key for key in recipe.keys() | before.keys() if recipe.get(key) != before.get(key))
-    except (ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError) as error:
         raise PrepareError(f"{path} is damaged: {error}. Give another output folder") from error
     if different:
         changes = ", ".join(f"{key} {before.get(key)} -> {recipe.get(key)}" for key in different)
@@ -126,7 +126,7 @@ def _from_meshes(config: ShapesConfig, job: PrepareJob, source: Path, meshes: Se
 def _earlier_facts(output: Path) -> dict[str, dict[str, Any]]:
     """What the report of an earlier run says about the meshes, by name; nothing when there is none."""
     try:
-        objects = json.loads((output / REPORT_FILE).read_text(encoding="utf-8"))["objects"]
+        objects = read_json(output / REPORT_FILE)["objects"]
         return {
             each["id"]: {"remarks": tuple(each["remarks"]), "faces": each["faces"], "inside": each["inside"]}
             for each in objects

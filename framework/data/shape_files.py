@@ -11,9 +11,6 @@ Legend: N surface points, M volume points, V view files of an object, S side of 
 from __future__ import annotations
 
 import io
-import json
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +21,10 @@ from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from PIL import Image as PilImage
 
 from framework.artifacts.atomic import atomic_folder, write_json
+from framework.artifacts.picture_files import UNREADABLE as UNREADABLE_PICTURE
+from framework.artifacts.picture_files import opened_picture
+from framework.artifacts.reading import read_json
+from framework.data.array_files import UNREADABLE, read_npy, read_npz
 
 SPLITS = ("train", "val", "test")
 VIEW_ORDER = ("front", "right", "back", "left")
@@ -34,8 +35,6 @@ FILE_SCALE = 2.0
 
 OUTSIDE_ABOVE = -1e-3
 """A point counts as inside where its signed distance is at most this, as in the original's targets."""
-
-_UNREADABLE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
 class ShapeFileError(ValueError):
@@ -117,7 +116,7 @@ def read_split(root: Path, split: str) -> list[str]:
     """Return the entries of `<root>/<split>.json`: paths of objects, relative, whose last two parts name the object."""
     path = root / f"{split}.json"
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = read_json(path)
     except FileNotFoundError:
         hint = "Make a set with: python launch.py prepare data=shapes source=<meshes> output=<folder>"
         raise ShapeFileError(path, "does not exist", hint) from None
@@ -125,6 +124,9 @@ def read_split(root: Path, split: str) -> list[str]:
         raise ShapeFileError(path, f"can't be read: {error}") from error
     if not isinstance(entries, list) or not all(isinstance(entry, str) and entry for entry in entries):
         raise ShapeFileError(path, "expected a JSON list of texts, one path per object")
+    outside = [entry for entry in entries if entry[0] == "/" or ".." in entry.split("/") or "\0" in entry]
+    if outside:
+        raise ShapeFileError(path, f"'{outside[0][:80]}' leads out of the set", "Paths are relative to its folder")
     return entries
 
 
@@ -204,10 +206,10 @@ def read_rotations(folder: Path) -> Float[np.ndarray, "V 4 4"] | None:
     if not path.is_file():
         return None
     try:
-        rotations = np.load(path, allow_pickle=False)
-    except _UNREADABLE as error:
+        rotations = read_npy(path)
+    except UNREADABLE as error:
         raise ShapeFileError(path, f"can't be read: {error}") from error
-    return _checked(path, "array", rotations, (None, 4, 4))
+    return checked_array(path, "array", rotations, (None, 4, 4))
 
 
 def write_views(
@@ -255,11 +257,8 @@ def _triple(values: np.ndarray) -> tuple[float, float, float]:
 
 def _read_volume(path: Path) -> tuple[np.ndarray, np.ndarray]:
     arrays = _read_npz(path, {"points": (None, 3), "occupancies": (None,)})
-    bits, count = arrays["occupancies"], len(arrays["points"])
-    if bits.dtype != np.uint8 or len(bits) != -(-count // 8):
-        expected = f"packed bits (uint8) of {count} points in {-(-count // 8)} bytes"
-        raise ShapeFileError(path, f"key 'occupancies': {bits.dtype} of shape {bits.shape}, expected {expected}")
-    return _doubled(arrays["points"]), bits
+    check_bits(path, "key 'occupancies'", arrays["occupancies"], len(arrays["points"]))
+    return _doubled(arrays["points"]), arrays["occupancies"]
 
 
 def _read_distances(path: Path) -> ShapeArrays:
@@ -278,34 +277,50 @@ def _read_npz(
     """The arrays of an npz by key, with their shapes (None: any positive length); `optional` ones may be missing."""
     shapes = {**wanted, **(optional or {})}
     try:
-        with np.load(path, allow_pickle=False) as file:
-            keys = list(file.files)
-            arrays = {key: file[key] for key in shapes if key in keys}
+        keys, arrays = read_npz(path, shapes)
     except FileNotFoundError:
         raise ShapeFileError(path, "does not exist") from None
-    except (*_UNREADABLE, AttributeError) as error:
+    except UNREADABLE as error:
         raise ShapeFileError(path, f"can't be read: {error}") from error
     for key in wanted:
         if key not in arrays:
             raise ShapeFileError(path, f"key '{key}' is missing, found {', '.join(keys) or 'nothing'}")
     for key, array in arrays.items():
-        _checked(path, f"key '{key}'", array, shapes[key])
+        checked_array(path, f"key '{key}'", array, shapes[key])
     return arrays
 
 
-def _checked(path: Path, what: str, array: Any, shape: tuple[int | None, ...]) -> Shaped[np.ndarray, "..."]:
-    """`array` if it has numbers of this shape, none of them NaN or infinite."""
+def checked_array(path: Path, what: str, array: Any, shape: tuple[int | None, ...]) -> Shaped[np.ndarray, "..."]:
+    """Return `array` if it has numbers of this shape (None: any positive length), none of them NaN or infinite.
+
+    Else ShapeFileError, which names the file `path` and `what` in it.
+    """
     fits = len(array.shape) == len(shape) and all(
         have == want or (want is None and have > 0) for have, want in zip(array.shape, shape, strict=False)
     )
     if not fits:
         expected = ", ".join("n" if length is None else str(length) for length in shape)
         raise ShapeFileError(path, f"{what}: shape {array.shape}, expected ({expected})")
-    if not np.issubdtype(array.dtype, np.number):
+    if array.dtype.kind not in "fiu":
         raise ShapeFileError(path, f"{what}: {array.dtype}, expected numbers")
-    if not np.isfinite(array).all():
+    if not _all_finite(array):
         raise ShapeFileError(path, f"{what}: holds NaN or infinity")
     return array
+
+
+def check_bits(path: Path, what: str, bits: np.ndarray, count: int) -> None:
+    """Raise ShapeFileError unless `bits` are the packed bits of `count` points."""
+    length = -(-count // 8)
+    if bits.dtype != np.uint8 or bits.shape != (length,):
+        expected = f"packed bits (uint8) of {count} points in {length} bytes"
+        raise ShapeFileError(path, f"{what}: {bits.dtype} of shape {bits.shape}, expected {expected}")
+
+
+def _all_finite(array: np.ndarray) -> bool:
+    """Whether no number is NaN or infinite; half precision, in which sets are stored, is told by its exponent bits."""
+    if array.dtype == np.float16:
+        return bool(((array.view(np.uint16) & 0x7C00) != 0x7C00).all())
+    return bool(np.isfinite(array).all())
 
 
 def _doubled(points: np.ndarray) -> np.ndarray:
@@ -334,11 +349,11 @@ def _read_view(folder: Path, number: int, size: int) -> UInt8[np.ndarray, "S S 4
 
 def _open_picture(path: Path, mode: str, source: Path | BinaryIO) -> PilImage.Image:
     try:
-        with PilImage.open(source, formats=("PNG", "JPEG")) as picture:
+        with opened_picture(source, formats=("PNG", "JPEG")) as picture:
             return picture.convert(mode)
     except FileNotFoundError:
         raise ShapeFileError(path, "does not exist") from None
-    except (OSError, ValueError, SyntaxError, PilImage.DecompressionBombError) as error:
+    except UNREADABLE_PICTURE as error:
         raise ShapeFileError(path, f"can't be read as a picture: {error}") from error
 
 

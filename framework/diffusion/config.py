@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from framework.config.errors import ConfigError
+
+MOST_STEPS = 1_000_000
+"""Timesteps beyond which a schedule is a mistake."""
+
 
 @dataclass(kw_only=True)
 class NoiseScheduleConfig:
@@ -29,3 +34,10 @@ class NoiseScheduleConfig:
     """What sampling adds to `leading` timesteps."""
     set_alpha_to_one: bool = False
     """Sampling's last step ends without any noise, instead of at the noise of timestep 0."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.train_steps <= MOST_STEPS:
+            raise ConfigError("train_steps", f"is {self.train_steps}, expected 1 to {MOST_STEPS}.")
+        for name in ("beta_start", "beta_end"):
+            if not 0 < getattr(self, name) < 1:
+                raise ConfigError(name, f"is {getattr(self, name)}, expected more than 0 and less than 1.")

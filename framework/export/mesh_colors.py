@@ -12,13 +12,20 @@ Legend: V vertices, F faces.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 
+from framework.artifacts.picture_files import check_pixels
+from framework.geometry.mesh import MeshError
 from framework.renderers.shading import linear_from_srgb, srgb_from_linear
+
+TEXTURES = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "TGA")
+MAX_TEXTURE_PIXELS = 256_000_000
+"""Of all textures of a file; decoded, they take four bytes each."""
 
 
 class ColoredFaces(NamedTuple):
@@ -46,6 +53,22 @@ def colored_faces(geometry: Any, linear: bool) -> ColoredFaces:
     return ColoredFaces(everyone, faces, _material_colors(visual, len(everyone)))
 
 
+def check_textures(geometries: Iterable[Any]) -> None:
+    """Raise MeshError for pictures that would take too much memory, or that Pillow decodes with other programs.
+
+    `geometries` are of trimesh, which opens pictures but decodes most of them only when they are used.
+    """
+    materials = [geometry.visual.material for geometry in geometries if geometry.visual.kind == "texture"]
+    pictures = {id(picture): picture for material in materials if (picture := _texture(material)) is not None}
+    for picture in pictures.values():
+        check_pixels(picture)
+        if getattr(picture, "format", None) not in (None, *TEXTURES):
+            raise MeshError(f"its texture is a {picture.format}, expected one of {', '.join(TEXTURES)}")
+    total = sum(picture.width * picture.height for picture in pictures.values())
+    if total > MAX_TEXTURE_PIXELS:
+        raise MeshError(f"its textures have {total / 1e6:.0f} million pixels. Make them smaller")
+
+
 def unit_range(colors: np.ndarray) -> Float[np.ndarray, "N 4"]:
     """RGB or RGBA rows of integers (full scale) or floats as RGBA floats in [0, 1]."""
     values = np.atleast_2d(np.asarray(colors))
@@ -70,8 +93,8 @@ def _material_colors(visual: Any, count: int) -> Float[np.ndarray, "V 4"] | None
     tints = [_material_tint(material, picture is not None), _gltf_vertex_colors(visual, count)]
     factors = [tint for tint in tints if tint is not None]
     if picture is not None and visual.uv is not None and len(visual.uv) == count:
-        sampled = sample_texture(np.asarray(picture.convert("RGBA"), dtype=np.float64) / 255.0, np.asarray(visual.uv))
-        factors.append(_linear(sampled))
+        sampled = sample_texture(np.asarray(picture.convert("RGBA")), np.asarray(visual.uv))
+        factors.append(_linear(sampled / 255.0))
     if not factors:
         return None
     product = np.prod(np.stack([np.broadcast_to(factor, (count, 4)) for factor in factors]), axis=0)
@@ -113,7 +136,7 @@ def _gltf_vertex_colors(visual: Any, count: int) -> Float[np.ndarray, "V 4"] | N
     return None if colors is None or len(colors) != count else unit_range(colors)
 
 
-def sample_texture(picture: Float[np.ndarray, "H W 4"], uv: Float[np.ndarray, "V 2"]) -> Float[np.ndarray, "V 4"]:
+def sample_texture(picture: Num[np.ndarray, "H W 4"], uv: Float[np.ndarray, "V 2"]) -> Float[np.ndarray, "V 4"]:
     """Bilinear samples; u to the right, v up from the bottom row, both repeating outside [0, 1]."""
     height, width = picture.shape[:2]
     x = np.nan_to_num(uv[:, 0]) * width - 0.5

@@ -12,38 +12,27 @@ All keep our frame: +Y up, front +Z. Normals of files are not read: compute them
 
 from __future__ import annotations
 
-import json
-import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from framework.artifacts.atomic import atomic_file
+from framework.artifacts.picture_files import UNREADABLE
 from framework.export.glb import glb_bytes
-from framework.export.mesh_colors import colored_faces
+from framework.export.gltf_checks import check_gltf
+from framework.export.mesh_colors import check_textures, colored_faces
+from framework.export.nearby_files import NearbyFiles
 from framework.geometry.mesh import Mesh, MeshError, concatenate
 
 WRITTEN = (".glb", ".obj", ".ply", ".stl")
 READ = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")
 MAX_BYTES = 512 * 2**20
+MAX_FACES = 20_000_000
 FAR_AWAY = 1e5  # distance from the origin in sizes of the mesh from which float32 positions lose the shape
 
 # What trimesh's readers raise for damaged files: they index and unpack what the bytes say.
-_READ_ERRORS = (
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    RuntimeError,
-    OSError,
-    EOFError,
-    MemoryError,
-    struct.error,
-    json.JSONDecodeError,
-)
+_READ_ERRORS = (*UNREADABLE, AssertionError, NameError)
 
 
 def save_mesh(mesh: Mesh, path: Path | str) -> Path:
@@ -69,9 +58,7 @@ def load_mesh(path: Path | str, max_bytes: int = MAX_BYTES) -> Mesh:
     """
     path = Path(path)
     _check_file(path, max_bytes)
-    linear = path.suffix.lower() in (".glb", ".gltf")
-    parts = [_placed_part(geometry, matrix, linear) for geometry, matrix in _geometries(path)]
-    parts = [part for part in parts if len(part[1])]
+    parts = _parts(path, max_bytes)
     if not parts:
         raise MeshError(f"{path}: no triangles found. The file is empty, cut off, or holds only points or lines")
     try:
@@ -97,19 +84,37 @@ def _check_file(path: Path, max_bytes: int) -> None:
         raise MeshError(f"{path}: {size / 2**20:.0f} MiB is more than the limit of {limit}. Simplify the mesh first")
 
 
-def _geometries(path: Path) -> list[tuple[Any, np.ndarray]]:
-    """The triangle geometries of a file with their world_from_part matrices."""
-    import trimesh  # 0.5 s of import
-
+def _parts(path: Path, max_bytes: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+    """World vertices, faces and colours of everything in a file that has triangles."""
+    linear = path.suffix.lower() in (".glb", ".gltf")
+    if linear:
+        check_gltf(path, max_bytes)
     try:
-        # process=False: merging vertices can open a closed surface, and would reorder what round trips.
-        scene = trimesh.load_scene(str(path), process=False)
-        placed = [scene.graph[node] for node in scene.graph.nodes_geometry]
-        found = [(scene.geometry[name], np.asarray(matrix, dtype=np.float64)) for matrix, name in placed]
+        found = _geometries(path, max_bytes)
+        check_textures(geometry for geometry, _ in found)
+        parts = [_placed_part(geometry, matrix, linear) for geometry, matrix in found]
+    except MeshError as error:
+        raise MeshError(f"{path}: {error}") from error
     except _READ_ERRORS as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise MeshError(f"{path}: damaged or not a {path.suffix} file ({reason}). Export it again") from error
-    return [(geometry, matrix) for geometry, matrix in found if isinstance(geometry, trimesh.Trimesh)]
+    return [part for part in parts if len(part[1])]
+
+
+def _geometries(path: Path, max_bytes: int) -> list[tuple[Any, np.ndarray]]:
+    """The triangle geometries of a file with their world_from_part matrices."""
+    import trimesh  # 0.5 s of import
+
+    # process=False: merging vertices can open a closed surface, and would reorder what round trips.
+    nearby: Any = NearbyFiles(path, max_bytes)
+    scene = trimesh.load_scene(str(path.absolute()), process=False, resolver=nearby)
+    placed = [scene.graph[node] for node in scene.graph.nodes_geometry]
+    found = [(scene.geometry[name], np.asarray(matrix, dtype=np.float64)) for matrix, name in placed]
+    meshes = [(geometry, matrix) for geometry, matrix in found if isinstance(geometry, trimesh.Trimesh)]
+    total = sum(len(geometry.faces) for geometry, _ in meshes)
+    if total > MAX_FACES:
+        raise MeshError(f"{total} triangles with all copies of its parts, more than {MAX_FACES}. Simplify it first")
+    return meshes
 
 
 def _placed_part(geometry: Any, matrix: np.ndarray, linear: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:

@@ -23,7 +23,7 @@ class ViewEncoderConfig:
     """Attention heads."""
 
     def __post_init__(self) -> None:
-        _check_heads(self.width, self.heads)
+        check_heads(self.width, self.heads)
         _check_patches(self.image_size, self.patch_size)
         if self.patch_size & (self.patch_size - 1):
             raise ConfigError("patch_size", f"is {self.patch_size}, expected a power of two.")
@@ -51,7 +51,7 @@ class ClipVisionConfig:
     """Added to the variance in layer norms."""
 
     def __post_init__(self) -> None:
-        _check_heads(self.width, self.heads)
+        check_heads(self.width, self.heads)
         _check_patches(self.image_size, self.patch_size)
 
 
@@ -83,14 +83,24 @@ class ClipTextConfig:
     """Channels of the space that pictures and texts share."""
 
     def __post_init__(self) -> None:
-        _check_heads(self.width, self.heads)
+        check_heads(self.width, self.heads)
 
 
-def _check_heads(width: int, heads: int) -> None:
+def check_heads(width: int, heads: int) -> None:
+    """Raise ConfigError unless `width` channels can be shared by so many attention heads."""
+    if width < 1:
+        raise ConfigError("width", f"is {width}, expected at least 1.")
     if heads < 1 or width % heads:
         raise ConfigError("heads", f"is {heads}, which does not divide width {width}.")
 
 
+def check_positive(config: object, *names: str) -> None:
+    """Raise ConfigError unless the options `names` of a config are at least 1."""
+    for name in names:
+        if getattr(config, name) < 1:
+            raise ConfigError(name, f"is {getattr(config, name)}, expected at least 1.")
+
+
 def _check_patches(image_size: int, patch_size: int) -> None:
-    if patch_size < 1 or image_size % patch_size:
+    if patch_size < 1 or image_size < 1 or image_size % patch_size:
         raise ConfigError("patch_size", f"is {patch_size}, which does not divide image_size {image_size}.")

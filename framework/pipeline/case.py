@@ -4,7 +4,6 @@
 that a user edited between two runs is used as it is.
 """
 
-import json
 import logging
 import shutil
 from collections.abc import Iterable
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from framework.artifacts.atomic import write_json
+from framework.artifacts.reading import read_json
+from framework.config.build import from_dict
 from framework.export.artifact_files import find_artifact, load_artifact, save_artifact
 
 logger = logging.getLogger(__name__)
@@ -162,10 +163,11 @@ class Case:
         """Say whether an earlier run with the same `signature` finished this case and all its files are still there."""
         record = self.record
         files = [name for stage in record.stages for name in stage.writes.values()] + record.files
+        # A name with a path in it was not written by this program, and may be anything.
         return (
             record.status == "finished"
             and record.signature == signature
-            and all((self.folder / name).exists() for name in files)
+            and all(Path(name).name == name and (self.folder / name).exists() for name in files)
         )
 
 
@@ -175,10 +177,7 @@ def read_record(folder: Path) -> CaseRecord | None:
     if not path.is_file():
         return None
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        values["stages"] = [StageRecord(**stage) for stage in values["stages"]]
-        values["failure"] = Failure(**values["failure"]) if values["failure"] else None
-        return CaseRecord(**values)
-    except (KeyError, TypeError, ValueError) as error:
+        return from_dict(CaseRecord, read_json(path))
+    except (OSError, ValueError) as error:
         logger.warning("%s is damaged (%s): the case counts as not done", path, error)
         return None

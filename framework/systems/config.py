@@ -50,3 +50,8 @@ class OptimizerConfig:
     """Pull of the weights towards zero."""
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     """Learning rate over the steps."""
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "eps", "weight_decay"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ConfigError(name, f"is {getattr(self, name)}, expected a number from 0 on.")

@@ -17,6 +17,7 @@ from torch import Tensor
 from framework import registry
 from framework.config.build import from_dict, to_dict
 from framework.systems.optimizers import build_optimizer, build_schedule
+from framework.systems.outline import check_outline
 from framework.weights.folder import WeightsError, check_tensors, save_weights
 from framework.weights.opening import open_weights
 from framework.weights.resolve import resolve
@@ -102,6 +103,8 @@ class System(pl.LightningModule):
         saved = open_weights(folder, None if cls is System else cls.registry_name)
         system_class = cls._class_of(saved.name, folder)
         config: Any = from_dict(system_class.Config, saved.config, f"{folder / 'config.json'}: config")
+        if not system_class.frozen_parts:  # those bring weights that are not in the folder
+            check_outline(lambda: system_class(config), saved.tensors, str(folder))
         system = system_class(config)
         system.load_own_state(saved.tensors, where=str(folder))
         return system.eval().to(device)

@@ -24,6 +24,11 @@ def _require_choice(value: Choice | None, group: str, verb: str) -> None:
         raise ConfigError("", f"{group} is missing. Give it: launch.py {verb} {group}=<name> ({known}), or run=<id>.")
 
 
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**32:
+        raise ConfigError("seed", f"is {seed}, expected 0 to {2**32 - 1}.")
+
+
 @dataclass(kw_only=True)
 class TrainOptions:
     """Train a system, from the start or (`run=<id>`) from where a training stopped."""
@@ -48,6 +53,7 @@ class TrainOptions:
     """Where networks run; `auto` takes a GPU if there is one."""
 
     def __post_init__(self) -> None:
+        _check_seed(self.seed)
         _require_choice(self.system, "system", "train")
         _require_choice(self.data, "data", "train")
 
@@ -79,6 +85,7 @@ class EvaluateOptions:
         if self.weights is None:
             _require_choice(self.system, "system", "validate")
         _require_choice(self.data, "data", "validate")
+        _check_seed(self.seed)
 
 
 @dataclass(kw_only=True)
@@ -125,6 +132,7 @@ class PredictOptions:
     """Make a turntable video of each mesh too; the sheet of views `preview.png` is made in any case."""
 
     def __post_init__(self) -> None:
+        _check_seed(self.seed)
         if self.count < 1:
             raise ConfigError("count", f"is {self.count}, expected at least 1.")
         if self.method is None:
@@ -154,6 +162,7 @@ class PrepareOptions:
             raise ConfigError("", f"data is missing. Give it: data=<one of {', '.join(registry.names('data'))}>.")
         if not self.output:
             raise ConfigError("", "output is missing. Give it: launch.py prepare ... output=<folder>")
+        _check_seed(self.seed)
 
 
 @dataclass(kw_only=True)

@@ -17,6 +17,7 @@ from rich.console import Console
 from framework.artifacts.atomic import TEMPORARY_PREFIX
 from framework.config.build import to_dict
 from framework.config.errors import ConfigError
+from framework.data.pictures import check_picture_file
 from framework.pipeline.assembly import build_pipeline, choose_device, plan_method, resolve_weights
 from framework.pipeline.case import Case, read_record
 from framework.pipeline.config import MethodConfig
@@ -125,6 +126,7 @@ class Job:
         digest = hashlib.sha256(f"{self.settings} seed={planned.seed}".encode())
         for view, path in sorted(planned.input.pictures.items()) if planned.input else ():
             with Isolated():
+                check_picture_file(path)
                 digest.update(view.encode() + path.read_bytes())
         return digest.hexdigest()[:16]
 

@@ -25,7 +25,7 @@ def run(options: TrainOptions, console: Console | None = None) -> int:
     folder = RunFolder.open(options.run) if options.run else RunFolder.place(options.system.type, options.output)
     checkpoint = folder.last_checkpoint if options.run and folder.last_checkpoint.is_file() else None
     before = read_manifest(folder.manifest)
-    if checkpoint and before.get("status") == "finished" and before["step"] >= options.trainer.max_steps:
+    if checkpoint and before.get("status") == "finished" and before.get("step", 0) >= options.trainer.max_steps:
         console.print(f"run {folder.run_id} is finished: train on with trainer.max_steps=<more>", highlight=False)
         return 0
     system, data = build_parts(options, from_start=checkpoint is None)

@@ -5,11 +5,9 @@ metrics are in their file and its validation, if one was due, is over. So contin
 nothing. Files hold tensors and plain data only and are read with `weights_only`.
 """
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -19,12 +17,18 @@ from pytorch_lightning.plugins import CheckpointIO
 from torch import Tensor
 
 from framework.artifacts.atomic import atomic_file, write_json
+from framework.artifacts.reading import read_json
 from framework.trainers.ema import CHECKPOINT_KEY
 from framework.trainers.loggers import CsvMetrics
+from framework.weights.checkpoint_file import DAMAGED, load_plain
+from framework.weights.folder import check_tensors, is_plain
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
 BEST_RECORD = "best.json"
+_TRAINING = {"loops": dict, "optimizer_states": list, "lr_schedulers": list, "epoch": int}
+"""What a checkpoint holds beside weights, so that a training can go on."""
+_ANOTHER = "Continue from another checkpoint"
 
 
 class CheckpointError(ValueError):
@@ -32,7 +36,13 @@ class CheckpointError(ValueError):
 
 
 class AtomicCheckpointIO(CheckpointIO):
-    """Writes checkpoints whole or not at all, and never unpickles code when it reads them."""
+    """Writes checkpoints whole or not at all, and never unpickles code when it reads them.
+
+    `shapes` are those of the network that goes on training: one made for another network is refused.
+    """
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]] | None = None) -> None:
+        self.shapes = shapes
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write `checkpoint` beside `path` and rename it; OSError when the disk refuses."""
@@ -45,8 +55,18 @@ class AtomicCheckpointIO(CheckpointIO):
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read tensors and plain data; CheckpointError when the file is missing or damaged."""
-        return read_checkpoint(Path(path))
+        """Read what a training goes on from; CheckpointError when it is missing or damaged, WeightsError when it is of
+        another network.
+        """
+        checkpoint = read_checkpoint(Path(path))
+        wrong = [key for key, kind in _TRAINING.items() if not isinstance(checkpoint.get(key), kind)]
+        states = checkpoint.get("optimizer_states", [])
+        if wrong or not states or not all(isinstance(state, dict) for state in states):
+            missing = ", ".join(wrong) or "optimizer_states"
+            raise CheckpointError(f"{path} holds weights but no training: {missing} is missing. {_ANOTHER}")
+        if self.shapes is not None:
+            check_tensors(self.shapes, checkpoint["state_dict"], str(path))
+        return checkpoint
 
     def remove_checkpoint(self, path: Any) -> None:
         """Delete the file if it is there."""
@@ -150,7 +170,13 @@ class KeepCheckpoints(Checkpoint):
 def read_best(folder: Path) -> dict[str, Any] | None:
     """Return step, metric, mode (min or max) and value of `best.ckpt` in a checkpoint folder, or None without one."""
     path = folder / BEST_RECORD
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        record = read_json(path)
+        return {"step": int(record["step"]), "metric": str(record["metric"]), "value": float(record["value"])}
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}). Remove it: the next validation writes it anew") from error
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -158,16 +184,23 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}. The run may have ended before its first one was written")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, UnpicklingError) as error:
-        raise CheckpointError(f"{path} can't be read ({error}). Continue from another checkpoint") from error
+        content = load_plain(path)
+    except DAMAGED as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path} can't be read ({reason}). {_ANOTHER}") from error
+    state = content.get("state_dict") if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not isinstance(content.get("global_step"), int):
+        raise CheckpointError(f"{path} is no checkpoint of a training. {_ANOTHER}")
+    if not all(isinstance(name, str) and is_plain(value) for name, value in state.items()):
+        raise CheckpointError(f"{path} holds more than tensors where its weights are. {_ANOTHER}")
+    return content
 
 
 def read_step(path: Path) -> int | None:
     """Return the step of a checkpoint without reading its tensors; None when it is missing or damaged."""
     try:
-        return int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"])
-    except (RuntimeError, OSError, EOFError, UnpicklingError):
+        return int(load_plain(path)["global_step"])
+    except DAMAGED:
         return None
 
 

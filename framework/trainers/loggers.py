@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,15 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from framework import optional
 from framework.artifacts.atomic import atomic_file
+from framework.artifacts.reading import read_text
 from framework.trainers.config import LoggerConfig
 from framework.weights.runs import OUTPUTS
 
 METRICS_FILE = "metrics.csv"
+
+
+class MetricsError(ValueError):
+    """A `metrics.csv` is there, but it is none."""
 
 
 class CsvMetrics(Logger):
@@ -100,12 +106,19 @@ class RewindMetrics(pl.Callback):
 
 
 def read_metrics(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Return columns and rows of a `metrics.csv`; cells of metrics that were not logged at a step are empty."""
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
+    """Return columns and rows of a `metrics.csv`; cells of metrics that were not logged at a step are empty.
+
+    Raises MetricsError for a file that is none.
+    """
+    try:
         # A process that was killed can leave a last row without all of its cells.
-        rows = [row for row in reader if None not in row.values()]
+        reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+        rows = [row for row in reader if None not in row and None not in row.values()]
+        for row in rows:
+            float(row["step"])
         return list(reader.fieldnames or ["step"]), rows
+    except (OSError, ValueError, LookupError, csv.Error) as error:
+        raise MetricsError(f"{path} is damaged ({error}). Move it away: the run goes on in a new one") from error
 
 
 def latest_metrics(path: Path) -> dict[str, float]:

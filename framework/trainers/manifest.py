@@ -1,7 +1,6 @@
 """What a run was: versions, seed, device, commit, timings, memory and how it ended. One JSON file per run."""
 
 import importlib.metadata
-import json
 import platform
 import resource
 import subprocess
@@ -14,10 +13,16 @@ from typing import Any
 import torch
 
 from framework.artifacts.atomic import write_json
+from framework.artifacts.reading import read_json
 
 SCHEMA = 1
 PACKAGES = ("torch", "pytorch-lightning", "numpy", "diffusers", "transformers", "safetensors")
+_WITHOUT = "Move it away: the run can be used without it"
 _REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class ManifestError(ValueError):
+    """A manifest is there, but it is none."""
 
 
 def describe_run(run: str, verb: str, seed: int, device: str) -> dict[str, Any]:
@@ -76,8 +81,16 @@ def peak_memory() -> dict[str, int]:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Return a manifest, or an empty one when the file is missing."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    """Return a manifest, or an empty one when the file is missing; ManifestError when it is damaged."""
+    if not path.is_file():
+        return {}
+    try:
+        manifest = read_json(path)
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"{path} is damaged ({error}). {_WITHOUT}") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("legs", []), list):
+        raise ManifestError(f"{path} holds no manifest. {_WITHOUT}")
+    return manifest
 
 
 def update_manifest(path: Path, **entries: Any) -> dict[str, Any]:

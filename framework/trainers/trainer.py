@@ -63,7 +63,7 @@ def build_trainer(
         deterministic=config.deterministic or None,
         logger=build_loggers(logger_config, run_folder.path),
         callbacks=_callbacks(config, run_folder, seed, system, console),
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(_shapes(system))],
         default_root_dir=run_folder.path,
         use_distributed_sampler=False,
         enable_progress_bar=False,
@@ -91,6 +91,13 @@ def build_evaluator(config: TrainerConfig, seed: int, device: str = "auto") -> p
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def _shapes(system: type[System] | System) -> dict[str, tuple[int, ...]] | None:
+    """Shapes of the weights that a checkpoint of this system has."""
+    if isinstance(system, type):
+        return None
+    return {name: tuple(value.shape) for name, value in system.state_dict().items()}
 
 
 def _callbacks(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +12,9 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
-from framework.weights.folder import WeightsError
+from framework.weights.folder import SAFETENSORS_ERRORS, WeightsError, is_plain
 
 SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
 """Endings of tensor files."""
@@ -22,6 +22,15 @@ NESTED = "state_dict"
 """Where Lightning and many others keep the tensors inside a checkpoint."""
 _BEGINNINGS = (b"PK", b"\x80")
 """First bytes of a zip archive, and of the pickles that torch wrote before it."""
+SHARED = 4
+"""How often all bytes of a file may be used by its tensors: weights that are tied share theirs."""
+LONGEST_PICKLE = 2**22
+"""Bytes beside the tensors' values: a thousand tensors take 200,000, and reading these takes seconds."""
+DAMAGED = (
+    *(UnpicklingError, RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
+    *(AssertionError, ArithmeticError, MemoryError, struct.error, zipfile.BadZipFile),
+)
+"""What torch raises for damaged checkpoints: it indexes and calls what the bytes say."""
 FACTS = ("epoch", "global_step")
 """Plain numbers of a container that are worth keeping."""
 
@@ -31,7 +40,7 @@ def read_tensor_file(path: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
 
     Tensors stay on disk until they are touched, where the format allows. Both a bare mapping of tensors and one below
     `state_dict` are read. Raises WeightsError for a damaged file, for one that holds more than tensors and plain
-    values (it is not executed), and for one without tensors.
+    values (it is not executed), for one without tensors, and for one whose tensors are larger than itself.
     """
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
     if not isinstance(content, Mapping):
@@ -40,22 +49,51 @@ def read_tensor_file(path: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
     state = content.get(NESTED, content)
     if not isinstance(state, Mapping):
         raise WeightsError(f"{path}: {NESTED} is a {type(state).__name__}, expected a mapping of tensors")
-    others = [str(key) for key, value in state.items() if not isinstance(value, Tensor)]
+    others = [str(key) for key, value in state.items() if not (isinstance(key, str) and is_plain(value))]
     if others or not state:
         found = f"{', '.join(others[:4])} among its keys" if others else "nothing"
         raise WeightsError(f"{path} has {found}; expected tensors only, at the top or below {NESTED}")
+    _check_sizes(path, state)
     return dict(state), facts
+
+
+def load_plain(path: Path) -> Any:
+    """Return what torch finds in a checkpoint without importing anything that the file names; one of DAMAGED else.
+
+    A zip archive is mapped, so that no tensor reaches beyond the file, and must not be compressed: torch never does
+    that, and what unpacks to gigabytes would be unpacked before it is looked at.
+    """
+    if not zipfile.is_zipfile(path):
+        return torch.load(path, map_location="cpu", weights_only=True)
+    with zipfile.ZipFile(path) as archive:
+        packed = [member.filename for member in archive.infolist() if member.compress_type != zipfile.ZIP_STORED]
+        talk = sum(member.file_size for member in archive.infolist() if member.filename.endswith(".pkl"))
+    if packed:
+        raise ValueError(f"{packed[0]} is compressed")
+    if talk > LONGEST_PICKLE:
+        raise ValueError(f"what describes its tensors has {talk} bytes, more than {LONGEST_PICKLE}")
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+
+
+def _check_sizes(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """A tensor may claim to be a large one that repeats a few values; shared ones are counted more than once."""
+    size = path.stat().st_size
+    for key, value in tensors.items():
+        if value.nbytes > size:
+            raise WeightsError(f"{path}: {key} would have {value.nbytes} bytes, the file has {size}. Download it again")
+    if (total := sum(value.nbytes for value in tensors.values())) > SHARED * size:
+        raise WeightsError(f"{path}: its tensors would have {total} bytes, the file has {size}. Download it again")
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load_file(path)
-    except (SafetensorError, OSError) as error:
+    except SAFETENSORS_ERRORS as error:
         raise WeightsError(f"{path} can't be read ({error}). Download it again") from error
 
 
 def _read_pickle(path: Path) -> Any:
-    """What torch finds in the file without importing anything that the file names."""
+    """What torch finds in the file; WeightsError says why nothing."""
     with path.open("rb") as file:
         beginning = file.read(40)
     if not beginning.startswith(_BEGINNINGS):
@@ -64,10 +102,10 @@ def _read_pickle(path: Path) -> Any:
             "file itself) or an error page? Download it again"
         )
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        return load_plain(path)
     except UnpicklingError as error:
         raise WeightsError(_refusal(path, str(error))) from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, IndexError) as error:
+    except DAMAGED as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(f"{path} can't be read: it is cut off or damaged ({reason}). Download it again") from error
 

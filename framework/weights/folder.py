@@ -4,7 +4,6 @@ The JSON names the system and holds its whole config, so the folder alone is eno
 Nothing in it can import or run code.
 """
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,20 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from framework.artifacts.atomic import atomic_folder, write_json
+from framework.artifacts.reading import read_json
 from framework.weights.card import model_card
 
 SCHEMA = 1
 CONFIG_FILE = "config.json"
 TENSOR_FILE = "model.safetensors"
 CARD_FILE = "README.md"
+SAFETENSORS_ERRORS = (SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError)
+"""What reading a damaged safetensors file, or one of a type that torch has not, raises."""
+
+_TYPES = (
+    *(torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.bool),
+    *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
+)
 
 
 class WeightsError(ValueError):
@@ -78,11 +85,14 @@ def load_weights(folder: Path, *, stored_types: bool = False) -> SavedWeights:
         raise WeightsError(f"{folder} has no {TENSOR_FILE}. Export the weights again or download the whole folder")
     try:
         stored = safetensors.torch.load_file(path)
-    except (SafetensorError, OSError) as error:
+    except SAFETENSORS_ERRORS as error:
         raise WeightsError(f"{path} can't be read ({error}). Export or download it again") from error
+    if strange := [f"{key} ({value.dtype})" for key, value in stored.items() if not is_plain(value)]:
+        raise WeightsError(f"{path}: {', '.join(strange[:4])} are of types that are not read. Export the weights again")
+    check_finite(stored, str(path))
     widened = () if stored_types else [key for key, value in stored.items() if value.dtype == torch.float16]
     tensors = stored | {key: stored[key].float() for key in widened}
-    return SavedWeights(description["system"], description["config"], tensors, description.get("facts", {}))
+    return SavedWeights(description["system"], description["config"], tensors, description["facts"])
 
 
 def read_description(folder: Path) -> dict[str, Any]:
@@ -91,11 +101,14 @@ def read_description(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise WeightsError(f"{folder} has no {CONFIG_FILE}, so it is no weights folder. {HOW_TO_EXPORT}")
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        description = read_json(path)
+    except (OSError, ValueError) as error:
         raise WeightsError(f"{path} is no valid JSON ({error}). Export or download it again") from error
-    if not isinstance(description, dict) or not {"schema", "system", "config"} <= description.keys():
+    kinds = {"schema": int, "system": str, "config": dict}
+    if not isinstance(description, dict) or not all(isinstance(description.get(key), kinds[key]) for key in kinds):
         raise WeightsError(f"{path} lacks schema, system or config: this project did not write it. {HOW_TO_EXPORT}")
+    if not isinstance(description.setdefault("facts", {}), dict):
+        raise WeightsError(f"{path}: facts is no mapping. Export or download it again")
     if description["schema"] > SCHEMA:
         raise WeightsError(f"{path} has schema {description['schema']}, this version reads up to {SCHEMA}: update it")
     return description
@@ -122,6 +135,25 @@ def check_tensors(expected: Mapping[str, tuple[int, ...]], given: Mapping[str, T
         raise WeightsError(
             f"{where}: the weights don't fit the network: {'; '.join(filter(None, problems))}. They were made with "
             "another config or version: load them with the config saved beside them, or export them again"
+        )
+
+
+def is_plain(value: object) -> bool:
+    """Return whether this is a tensor whose values are in memory or in a file, of a type that networks have."""
+    if not isinstance(value, Tensor):
+        return False
+    strided = value.layout is torch.strided and value.device.type == "cpu" and not value.is_quantized
+    return strided and value.dtype in _TYPES
+
+
+def check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
+    """Raise WeightsError unless all values are numbers that a network can compute with."""
+    broken = [key for key, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        more = f" and {len(broken) - 4} more" if len(broken) > 4 else ""
+        raise WeightsError(
+            f"{where}: {', '.join(broken[:4])}{more} hold values that are not finite (nan or inf), so nothing "
+            "can be made with these weights. Download them again, or take an earlier checkpoint"
         )
 
 

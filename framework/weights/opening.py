@@ -10,12 +10,15 @@ from pathlib import Path
 from torch import Tensor
 
 from framework import registry
+from framework.artifacts.reading import read_text
+from framework.config.errors import ConfigError
 from framework.weights.checkpoint_file import SUFFIXES, read_tensor_file
 from framework.weights.folder import (
     CONFIG_FILE,
     TENSOR_FILE,
     SavedWeights,
     WeightsError,
+    check_finite,
     load_weights,
     read_description,
 )
@@ -50,14 +53,13 @@ def open_weights(path: Path, system: str | None = None, *, stored_types: bool = 
 
 def read_system(adapter: OfficialFormat, files: OfficialFiles, system: str) -> SavedWeights:
     """Return one system's weights from an official checkpoint; WeightsError unless all of its values are finite."""
-    saved = adapter.read(files, system)
-    broken = [key for key, value in saved.tensors.items() if value.is_floating_point() and not value.isfinite().all()]
-    if broken:
-        more = f" and {len(broken) - 4} more" if len(broken) > 4 else ""
-        raise WeightsError(
-            f"{files.where}: {', '.join(broken[:4])}{more} hold values that are not finite (nan or inf), so nothing "
-            "can be made with these weights. Download them again, or take an earlier checkpoint"
-        )
+    try:
+        saved = adapter.read(files, system)
+    except (WeightsError, ConfigError) as error:
+        if files.where in str(error):
+            raise
+        raise WeightsError(f"{files.where}: {error}") from error
+    check_finite(saved.tensors, files.where)
     return saved
 
 
@@ -76,8 +78,8 @@ def read_official(path: Path) -> tuple[OfficialFormat, OfficialFiles]:
     adapter = _adapter_for(tensors, str(path))
     beside = [file.parent / name for name in adapter.companions]
     try:
-        texts = {place.name: place.read_text(encoding="utf-8") for place in beside if place.is_file()}
-    except (OSError, UnicodeDecodeError) as error:
+        texts = {place.name: read_text(place) for place in beside if place.is_file()}
+    except (OSError, ValueError) as error:
         raise WeightsError(f"{path}: a file beside the tensors can't be read ({error}). Download it again") from error
     return adapter, OfficialFiles(tensors, texts, str(path), facts)
 
@@ -97,7 +99,8 @@ def official_file(folder: Path) -> Path | None:
     """
     if (folder / OFFICIAL_TENSORS).is_file():
         return folder / OFFICIAL_TENSORS
-    found = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES) if folder.is_dir() else []
+    inside = folder.iterdir() if folder.is_dir() else ()
+    found = sorted(path for path in inside if path.suffix in SUFFIXES and path.is_file())
     if len(found) > 1:
         raise WeightsError(f"{folder} holds {', '.join(path.name for path in found[:4])}: give one of these files")
     return found[0] if found else None

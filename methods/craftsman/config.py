@@ -9,7 +9,13 @@ from framework.config.choice import Choice
 from framework.config.errors import ConfigError
 from framework.config.registered import Registered
 from framework.diffusion.config import NoiseScheduleConfig
-from framework.nets.config import ClipTextConfig, ClipVisionConfig, ViewEncoderConfig
+from framework.nets.config import (
+    ClipTextConfig,
+    ClipVisionConfig,
+    ViewEncoderConfig,
+    check_heads,
+    check_positive,
+)
 from framework.systems.config import OptimizerConfig
 
 
@@ -50,6 +56,10 @@ class ShapeVAEConfig:
     checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, more time."""
 
+    def __post_init__(self) -> None:
+        check_heads(self.width, self.heads)
+        check_positive(self, "num_latents", "embed_dim", "out_dim")
+
     @property
     def query_count(self) -> int:
         """Queries of the encoder: the latents, plus the token of the shape embedding in the aligned variant."""
@@ -86,6 +96,10 @@ class DenoiserConfig:
     """Tell latents apart by a learned vector each (the original does not; small models need it)."""
     checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, more time."""
+
+    def __post_init__(self) -> None:
+        check_heads(self.width, self.heads)
+        check_positive(self, "latents", "latent_channels", "context_dim")
 
 
 @dataclass(kw_only=True)

@@ -31,6 +31,7 @@ from torch.utils.data import DataLoader, Dataset
 from framework import registry
 from framework.artifacts.atomic import atomic_file, one_at_a_time, write_json
 from framework.artifacts.digest import digest
+from framework.artifacts.reading import read_json
 from framework.config.build import to_dict
 from framework.config.errors import ConfigError
 from framework.data.sampler import StepBatchSampler
@@ -52,7 +53,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
     """
 
     def __init__(self, folder: Path, points: int | None = None, seed: int = 0) -> None:
-        self.index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        self.index = read_json(folder / "index.json")
         self.shards = [folder / name for name in self.index["shards"]]
         self.points, self.seed = points, seed
         self.names = ("mean", "log_variance", "views", "world_from_camera") + ("points", "occupancy") * (points != 0)

@@ -118,7 +118,7 @@ def test_damaged_values_are_named(tmp_path: Path, value: bytes | None, message: 
 def test_a_file_that_is_no_lmdb_is_named(tmp_path: Path) -> None:
     (tmp_path / LMDB_FILE).write_bytes(b"no database" * 1000)
     write_json(tmp_path / "train.json", ["geometry/s/a"])
-    with pytest.raises(ShapeFileError, match=r"data\.lmdb: can't be opened as LMDB"):
+    with pytest.raises(ShapeFileError, match=r"data\.lmdb: can't be read as LMDB"):
         LmdbStore(tmp_path, "train").arrays(0)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image as PilImage
 
-from framework.data.pictures import MAX_PIXELS, PictureError, read_picture
+from framework.artifacts.picture_files import MAX_PIXELS
+from framework.data.pictures import PictureError, read_picture
 
 RED = (200, 30, 10)
 

@@ -138,7 +138,7 @@ def read_config(text: str | None, where: str) -> OfficialConfig:
             f"{where}: config.yaml: system.shape_model.embed_type is {embedding!r}, expected {' or '.join(EMBEDDINGS)}"
         )
     scale = resolved(config, system.get("z_scale_factor", 1.0), f"{where}: config.yaml: system.z_scale_factor")
-    if type(scale) not in (int, float) or scale <= 0:
+    if type(scale) not in (int, float) or not 0 < scale < float("inf"):
         raise WeightsError(f"{where}: config.yaml: system.z_scale_factor is {scale!r}, expected a positive number")
     known = {"": SYSTEM_KEYS, **{f"{name}.": keys for name, keys in KEYS.items()}}
     given = {"": system, **{f"{name}.": options for name, options in sections.items()}}

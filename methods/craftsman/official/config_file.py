@@ -6,43 +6,23 @@ in `${...}` is an error. Only what is asked for is resolved; nothing is instanti
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
+from framework.config.compose import parse_yaml
 from framework.registry import suggestion
 from framework.weights.folder import WeightsError
 
-LONGEST = 1_000_000
-"""Characters of a config file beyond which it is not one."""
 DEEPEST = 20
 """Interpolations inside interpolations beyond which they run in a circle."""
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain values only; numbers as OmegaConf reads them (`1e-6` is one, which YAML 1.1 takes for a text)."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.events.AliasEvent):
-            raise yaml.YAMLError("aliases (*name) are not read")
-        return super().compose_node(parent, index)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
 def parse(text: str, where: str) -> dict[str, Any]:
     """Return the content of a config file, interpolations left in it; WeightsError when it is no mapping."""
-    if len(text) > LONGEST:
-        raise WeightsError(f"{where}: config.yaml has {len(text)} characters: that is no config file")
     try:
-        config = yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise WeightsError(f"{where}: config.yaml can't be read ({' '.join(str(error).split())})") from error
+        config = parse_yaml(text, short_numbers=True)
+    except ValueError as error:
+        raise WeightsError(f"{where}: config.yaml can't be read ({error})") from error
     if not isinstance(config, dict):
         raise WeightsError(f"{where}: config.yaml holds a {type(config).__name__}, expected sections")
     return config

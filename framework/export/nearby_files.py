@@ -1,0 +1,45 @@
+"""The files that a mesh file may refer to: those in its own folder, and nothing else.
+
+Materials and pictures are often given with the paths of another machine, so the bare name is tried as well. What leads
+out of the folder, is no regular file, or is very large counts as missing.
+"""
+
+from __future__ import annotations
+
+import logging
+import stat
+from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+
+class NearbyFiles:
+    """Reads files by the names that stand in the mesh file `path`; this is what trimesh calls a resolver."""
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self.folder, self.file_name, self.max_bytes = path.parent.resolve(), path.name, max_bytes
+
+    def get(self, name: str) -> bytes:
+        """Return a file's content; FileNotFoundError when there is none that may be read."""
+        found = self.find(name)
+        if found is None:
+            raise FileNotFoundError(f"'{name}' is not in {self.folder}, or is no file to be read")
+        return found.read_bytes()
+
+    def __getitem__(self, name: str) -> bytes:
+        return self.get(name)
+
+    def find(self, name: str) -> Path | None:
+        """Return the path of a file that may be read, or None."""
+        plain = str(name).strip().replace("\\", "/")
+        for candidate in dict.fromkeys((plain, plain.rpartition("/")[2])):
+            try:
+                path = (self.folder / candidate).resolve()
+                facts = path.stat()
+            except (OSError, ValueError, RuntimeError):  # missing, a name with a zero byte, a circle of links
+                continue
+            if not path.is_relative_to(self.folder):
+                _log.warning("%s: '%s' leads out of its folder and is not read", self.file_name, name)
+            elif stat.S_ISREG(facts.st_mode) and facts.st_size <= self.max_bytes:
+                return path
+        return None
