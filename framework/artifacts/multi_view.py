@@ -30,9 +30,7 @@ class MultiView:
         if not self.images:
             raise ArtifactError("MultiView: no picture")
         _check_names(self.images)
-        if self.cameras is not None and self.cameras.world_from_camera.shape[:-2] != (len(self.images),):
-            shape = tuple(self.cameras.world_from_camera.shape)
-            raise ArtifactError(f"MultiView: {len(self.images)} pictures but cameras of shape {shape}")
+        _check_count(self.cameras, len(self.images))
 
     def save(self, folder: Path) -> Path:
         """Write `folder`/<view>.png and `folder`/cameras.json, whole or not at all, and return `folder`."""
@@ -52,12 +50,10 @@ class MultiView:
         if not index_path.is_file():
             return MultiView({path.stem: Image.load(path) for path in sorted(folder.glob("*.png"))})
         try:
-            index = read_json(index_path)
-            names, cameras = list(index["views"]), _cameras_from_index(index)
-            _check_names(names)
-            return MultiView({name: Image.load(folder / f"{name}.png") for name in names}, cameras)
+            names, cameras = _read_index(index_path)
         except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ArtifactError(f"{index_path}: damaged ({error}); expected what this program writes") from error
+        return MultiView({name: Image.load(folder / f"{name}.png") for name in names}, cameras)
 
     def _index(self) -> dict[str, Any]:
         index: dict[str, Any] = {"views": list(self.images)}
@@ -72,6 +68,24 @@ def _check_names(names: Iterable[Any]) -> None:
     for name in names:
         if not isinstance(name, str) or not name or name != Path(name).name or name.startswith(".") or "\0" in name:
             raise ArtifactError(f"MultiView: view name {name!r} can't be a file name")
+
+
+def _check_count(cameras: Camera | None, pictures: int) -> None:
+    """Raise ArtifactError unless there is one camera per picture, or none at all."""
+    if cameras is not None and cameras.world_from_camera.shape[:-2] != (pictures,):
+        shape = tuple(cameras.world_from_camera.shape)
+        raise ArtifactError(f"MultiView: {pictures} pictures but cameras of shape {shape}")
+
+
+def _read_index(path: Path) -> tuple[list[str], Camera | None]:
+    """View names, each once, and their cameras; one of many errors when the file is damaged."""
+    index = read_json(path)
+    names, cameras = list(index["views"]), _cameras_from_index(index)
+    _check_names(names)
+    if len(set(names)) < len(names):
+        raise ArtifactError("MultiView: a view is listed twice")
+    _check_count(cameras, len(names))
+    return names, cameras
 
 
 def _cameras_from_index(index: Mapping[str, Any]) -> Camera | None:

@@ -10,6 +10,8 @@ from typing import BinaryIO
 
 from PIL import Image as PilImage
 
+from framework.artifacts.reading import checked_size
+
 MAX_PIXELS = 64_000_000
 """8000 x 8000; an RGBA picture of that size takes 256 MB when decoded."""
 
@@ -33,6 +35,8 @@ def opened_picture(
     Other formats stay closed to files from outside: some of Pillow's decoders start programs. Raises TooManyPixels
     before any pixel is decoded, and one of UNREADABLE for what is no picture.
     """
+    if isinstance(source, Path):
+        checked_size(source)
     try:
         with warnings.catch_warnings():
             # Our own limit is lower than the one that Pillow warns about.

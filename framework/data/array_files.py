@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import stat
 import tokenize
 import zipfile
 import zlib
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+
+from framework.artifacts.reading import checked_size
 
 LARGEST = 2**29
 """Bytes of all arrays that are read from one file; 100,000 points with normals are 2.4 million."""
@@ -33,7 +34,7 @@ def read_npz(path: Path, wanted: Collection[str]) -> tuple[list[str], dict[str, 
 
     Raises one of UNREADABLE for what is no such file, holds objects, or promises more than it holds.
     """
-    _check_regular(path)
+    checked_size(path)
     with zipfile.ZipFile(path) as archive:
         members = {name.removesuffix(".npy"): archive.getinfo(name) for name in archive.namelist()}
         found = {key: members[key] for key in wanted if key in members}
@@ -48,9 +49,7 @@ def read_npz(path: Path, wanted: Collection[str]) -> tuple[list[str], dict[str, 
 
 def read_npy(path: Path) -> np.ndarray:
     """Return the array of an npy file; raises one of UNREADABLE as `read_npz` does."""
-    size = _check_regular(path)
-    if size > LARGEST:
-        raise ValueError(f"it has {size} bytes, more than {LARGEST}")
+    size = checked_size(path, LARGEST)
     with path.open("rb") as file:
         return _read_array(file, size)
 
@@ -77,11 +76,3 @@ def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError) as error:
         raise ValueError("its header is damaged") from error
     return shape, dtype
-
-
-def _check_regular(path: Path) -> int:
-    """The size of a regular file."""
-    facts = path.stat()
-    if not stat.S_ISREG(facts.st_mode):
-        raise ValueError("it is not a regular file")
-    return facts.st_size

@@ -13,12 +13,13 @@ may be read in several processes and after a fork. The layout is that of LMDB 0.
 
 from __future__ import annotations
 
-import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from framework.artifacts.reading import checked_size
 
 MAGIC, VERSION = 0xBEEFC0DE, 1
 HEADER = 16
@@ -125,11 +126,12 @@ def opened_lmdb(path: Path) -> Iterator[LmdbFile]:
 
     LmdbError when it is none, OSError when it can't be read.
     """
-    facts = path.stat()
-    if not stat.S_ISREG(facts.st_mode):
-        raise LmdbError("it is not a regular file")
+    try:
+        size = checked_size(path)
+    except ValueError as error:
+        raise LmdbError(str(error)) from error
     with path.open("rb") as file:
-        yield LmdbFile(file, facts.st_size)
+        yield LmdbFile(file, size)
 
 
 def _kind(page: bytes) -> int:

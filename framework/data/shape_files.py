@@ -124,9 +124,9 @@ def read_split(root: Path, split: str) -> list[str]:
         raise ShapeFileError(path, f"can't be read: {error}") from error
     if not isinstance(entries, list) or not all(isinstance(entry, str) and entry for entry in entries):
         raise ShapeFileError(path, "expected a JSON list of texts, one path per object")
-    outside = [entry for entry in entries if entry[0] == "/" or ".." in entry.split("/") or "\0" in entry]
-    if outside:
-        raise ShapeFileError(path, f"'{outside[0][:80]}' leads out of the set", "Paths are relative to its folder")
+    wrong = [entry for entry in entries if entry[0] == "/" or "\0" in entry or ".." in shape_id(entry).split("/")]
+    if wrong:
+        raise ShapeFileError(path, f"'{wrong[0][:80]}' is no relative path of an object, as '../geometry/shard/name'")
     return entries
 
 
@@ -136,7 +136,10 @@ def write_split(root: Path, split: str, entries: Sequence[str]) -> Path:
 
 
 def shape_id(entry: str) -> str:
-    """Return `<shard>/<uid>` of a split's entry."""
+    """Return `<shard>/<uid>` of a split's entry: its last two parts, also where it leads upwards, as in published sets.
+
+    What is written about an object goes by this name, never by the entry's path.
+    """
     return "/".join(Path(entry).parts[-2:])
 
 

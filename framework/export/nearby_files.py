@@ -7,8 +7,9 @@ out of the folder, is no regular file, or is very large counts as missing.
 from __future__ import annotations
 
 import logging
-import stat
 from pathlib import Path
+
+from framework.artifacts.reading import checked_size
 
 _log = logging.getLogger(__name__)
 
@@ -35,11 +36,10 @@ class NearbyFiles:
         for candidate in dict.fromkeys((plain, plain.rpartition("/")[2])):
             try:
                 path = (self.folder / candidate).resolve()
-                facts = path.stat()
-            except (OSError, ValueError, RuntimeError):  # missing, a name with a zero byte, a circle of links
+                checked_size(path, self.max_bytes)
+            except (OSError, ValueError, RuntimeError):  # missing, no file, a name with a zero byte, a circle of links
                 continue
-            if not path.is_relative_to(self.folder):
-                _log.warning("%s: '%s' leads out of its folder and is not read", self.file_name, name)
-            elif stat.S_ISREG(facts.st_mode) and facts.st_size <= self.max_bytes:
+            if path.is_relative_to(self.folder):
                 return path
+            _log.warning("%s: '%s' leads out of its folder and is not read", self.file_name, name)
         return None

@@ -174,7 +174,8 @@ def read_best(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         record = read_json(path)
-        return {"step": int(record["step"]), "metric": str(record["metric"]), "value": float(record["value"])}
+        facts = {"step": int(record["step"]), "metric": str(record["metric"]), "value": float(record["value"])}
+        return facts | {"mode": str(record["mode"])}
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise CheckpointError(f"{path} is damaged ({error}). Remove it: the next validation writes it anew") from error
 

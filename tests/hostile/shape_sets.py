@@ -73,7 +73,9 @@ def shape_sets() -> Iterator[Hostile]:
     for name, content in _views():
         yield _case(f"view-{name}", {f"images/{NAME}/1.png": content}, says="1.png")
     for name, content in (*_lists(), *((name, write) for name, write in odd_places() if name != "nowhere")):
-        yield _case(f"list-{name}", {"train.json": content}, says="train.json")
+        # Published lists lead upwards, so that is no error of the list; the object is named.
+        says = "secret" if name.startswith("far-") else "train.json"
+        yield _case(f"list-{name}", {"train.json": content}, says=says)
     for name, content in _distances():
         yield _case(f"distances-{name}", {f"geometry/{NAME}.npz": content}, without=f"geometry/{NAME}/")
     if has("lmdb"):
@@ -236,8 +238,11 @@ def _views() -> Iterator[tuple[str, Content]]:
 
 def _lists() -> Iterator[tuple[str, Content]]:
     entries = {
-        "upward": ["../../secret/secret"],
-        "upward-inside": ["geometry/../../../secret/secret"],
+        "far-upward": ["../../../secret/secret.txt"],
+        "far-upward-inside": ["geometry/../../../../secret/secret.txt"],
+        "far-folder": ["../../../../secret/secret"],
+        "upward-at-the-end": ["geometry/.."],
+        "upward-only": [".."],
         "absolute": ["/etc/passwd"],
         "zero-byte": ["geometry/s/\0t0"],
         "numbers": [1, 2, 3],
