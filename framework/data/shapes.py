@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from framework.data.config import ShapesConfig
 from framework.data.lmdb_store import encode
+from framework.data.loader import build_loader
 from framework.data.preparation import Outcome, PrepareJob
 from framework.data.sampler import StepBatchSampler
 from framework.data.shape_files import SPLITS, ShapeFileError
@@ -88,7 +89,7 @@ class ShapesData(pl.LightningDataModule):
 
     def _loader(self, dataset: ShapeSamples, **order: Any) -> DataLoader[dict[str, Any]]:
         workers = self.config.workers
-        return DataLoader(
+        return build_loader(
             dataset,
             num_workers=workers,
             persistent_workers=workers > 0,

@@ -4,7 +4,6 @@ The file holds a verb and its resolved options, nothing about the sweep: the pro
 starts for itself, by the same command, run the same job. How the job ended, if not well, goes to `ended.json`.
 """
 
-import json
 import os
 import signal
 import stat
@@ -15,6 +14,7 @@ from typing import Any
 
 from framework import registry
 from framework.artifacts.atomic import write_json
+from framework.artifacts.reading import read_json
 from framework.config.build import from_dict
 from framework.sweeps.job_folder import JobFolder
 
@@ -49,7 +49,7 @@ def main(path: Path) -> int:
 
 
 def _run(path: Path) -> int:
-    job = json.loads(path.read_text(encoding="utf-8"))
+    job = read_json(path)
     options: Any = from_dict(registry.config_class("task", job["verb"]), job["options"])
     return registry.load_class("task", job["verb"])(options)
 

@@ -7,13 +7,25 @@ ended.json     how the latest process ended, if not well
 
 from __future__ import annotations
 
-import csv
-import json
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from framework.sweeps.job_facts import (
+    Best,
+    CaseFacts,
+    Ended,
+    Given,
+    JobFileError,
+    Leg,
+    Manifest,
+    known,
+    last_step,
+    read_facts,
+    tail,
+)
 
 PICTURE = re.compile(r"step_(\d+)_(.+)\.png")
 
@@ -75,18 +87,25 @@ class JobFolder:
         return (self.path / "config.yaml").is_file()
 
     def result(self) -> Result:
-        """Read how the job stands, from its files alone."""
-        manifest, best = _read(self.path / "manifest.json"), _read(self.path / "checkpoints" / "best.json")
+        """Read how the job stands, from its files alone; where one of them is damaged it counts as failed."""
+        try:
+            return self._result()
+        except JobFileError as error:
+            return Result(status="failed", reason=str(error))
+
+    def _result(self) -> Result:
+        manifest, legs = self._manifest()
+        best = read_facts(Best, self.path / "checkpoints" / "best.json")
         status, reason = self._status(manifest)
         return Result(
             status=status,
             reason=reason,
-            seconds=sum(leg["seconds"] for leg in manifest.get("legs", [])),
+            seconds=sum(leg.seconds for leg in legs),
             progress=self._progress(manifest),
-            metric=best.get("metric", ""),
-            highest=best.get("mode") == "max",
-            best=best.get("value"),
-            metrics=manifest.get("metrics", {}),
+            metric=best.metric,
+            highest=best.mode == "max",
+            best=best.value,
+            metrics=manifest.metrics,
         )
 
     def pictures(self) -> dict[str, Path]:
@@ -102,47 +121,36 @@ class JobFolder:
 
     def why_failed(self) -> str:
         """Return what a run that ended without an error says of its failure."""
-        legs = _read(self.path / "manifest.json").get("legs", [])
-        cases = legs[-1].get("cases", {}) if legs else {}
+        legs = self._manifest()[1]
+        cases = legs[-1].cases if legs else {}
         return ", ".join(f"{count} {status}" for status, count in sorted(cases.items()))
 
     def last_line(self) -> str:
         """Return the last line of the log that says something."""
-        text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.is_file() else ""
-        return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+        lines = tail(self.log).decode(errors="replace").splitlines() if self.log.is_file() else []
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
-    def _status(self, manifest: dict[str, Any]) -> tuple[str, str]:
-        if manifest.get("status") == "finished":
+    def _manifest(self) -> tuple[Manifest, list[Leg]]:
+        """The run's manifest and its legs."""
+        path = self.path / "manifest.json"
+        manifest = read_facts(Manifest, path)
+        return manifest, [known(Leg, leg, path) for leg in manifest.legs]
+
+    def _status(self, manifest: Manifest) -> tuple[str, str]:
+        if manifest.status == "finished":
             return "finished", ""
-        ended = _read(self.ended)
-        if ended:
-            return ended["status"], ended["reason"]
-        if manifest:  # a time limit, or it was killed together with the sweep
-            return "interrupted", manifest.get("reason") or ""
+        ended = read_facts(Ended, self.ended)
+        if ended.status:
+            return ended.status, ended.reason
+        if manifest.status:  # a time limit, or it was killed together with the sweep
+            return "interrupted", manifest.reason or ""
         return "waiting", ""
 
-    def _progress(self, manifest: dict[str, Any]) -> str:
+    def _progress(self, manifest: Manifest) -> str:
         if (self.path / "checkpoints").is_dir():
-            logged = _last_row(self.path / "metrics.csv").get("step") or 0
-            step = max(int(logged), manifest.get("step", 0))
-            total = _read(self.job).get("options", {}).get("trainer", {}).get("max_steps")
-            return f"{step}/{total}" if total else str(step)
-        cases = Counter(_read(path).get("status") for path in self.path.glob("*/case.json"))
+            step = max(last_step(self.path / "metrics.csv"), manifest.step)
+            trainer = read_facts(Given, self.job).options.get("trainer")
+            total = trainer.get("max_steps") if isinstance(trainer, Mapping) else None
+            return f"{step}/{total}" if isinstance(total, int) else str(step)
+        cases = Counter(read_facts(CaseFacts, path).status for path in self.path.glob("*/case.json"))
         return f"{cases['finished']} of {cases.total()} cases" if cases else ""
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A JSON file, which appears whole or not at all; empty while it is not there."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def _last_row(path: Path) -> dict[str, str]:
-    """The last row of a CSV file that is whole; only its end is read."""
-    if not path.is_file():
-        return {}
-    with path.open("rb") as file:
-        columns = next(csv.reader([file.readline().decode()]))
-        file.seek(max(file.tell(), path.stat().st_size - 8192))
-        rows = list(csv.reader(file.read().decode(errors="replace").splitlines()))
-    whole = [row for row in rows if len(row) == len(columns)]
-    return dict(zip(columns, whole[-1], strict=True)) if whole else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from framework.artifacts.atomic import write_json
+from framework.artifacts.reading import read_json
 from framework.config.build import from_dict, to_dict
 from framework.config.errors import ConfigError
 from framework.sweeps.config import SweepOptions
 
 PLAN_FILE = "sweep.json"
+FOLDER = re.compile(r"\w[\w.+=-]*", re.ASCII)
+"""Names of jobs: nothing in them leads out of the sweep's folder."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,15 @@ class Plan:
 
     jobs: list[Job]
     """All combinations."""
+
+    def __post_init__(self) -> None:
+        if not self.jobs or [job.number for job in self.jobs] != list(range(1, len(self.jobs) + 1)):
+            raise ValueError("the jobs are not counted from 1")
+        names = {job.name for job in self.jobs}
+        if len(names) < len(self.jobs) or not all(FOLDER.fullmatch(name) for name in names):
+            raise ValueError("the jobs' names can't be those of their folders")
+        if any(job.values.keys() != self.jobs[0].values.keys() for job in self.jobs):
+            raise ValueError("the jobs vary different keys")
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,7 @@ def read_plan(folder: Path) -> Plan | None:
     if not path.is_file():
         return None
     try:
-        return from_dict(Plan, json.loads(path.read_text(encoding="utf-8")), str(path))
+        return from_dict(Plan, read_json(path))
     except (OSError, ValueError) as error:
         raise ConfigError("output", f"{path} can't be read ({error}). Give another folder.") from error
 

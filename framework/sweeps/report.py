@@ -9,9 +9,8 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 
-from PIL import Image as PilImage
-
 from framework.artifacts.atomic import write_text
+from framework.artifacts.picture_files import UNREADABLE, opened_picture
 from framework.sweeps.job_folder import JobFolder, Result
 from framework.sweeps.plan import Job, Sweep, short_keys
 from framework.sweeps.plot import parallel_coordinates
@@ -151,10 +150,10 @@ def _picture(path: Path | None) -> str:
     if path is None:
         return "<td></td>"
     try:
-        with PilImage.open(path) as picture:
+        with opened_picture(path) as picture:
             small = picture.convert("RGBA" if "A" in picture.getbands() else "RGB")
             small.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
-    except (OSError, ValueError):
+    except UNREADABLE:
         return f"<td>{escape(path.name)} can't be read</td>"
     data = io.BytesIO()
     small.save(data, format="PNG", optimize=True)

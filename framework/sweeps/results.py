@@ -41,8 +41,8 @@ def ranked(jobs: list[Job], results: Mapping[int, Result]) -> list[Job]:
 
 def kind_of(job: Job) -> str:
     """Return what the job trains or runs, as its options name it."""
-    system, method = job.options.get("system") or {}, job.options.get("method") or {}
-    return str(system.get("type") or method.get("name") or "")
+    parts = [(job.options.get("system"), "type"), (job.options.get("method"), "name")]
+    return next((str(part[key]) for part, key in parts if isinstance(part, Mapping) and part.get(key)), "")
 
 
 def varied_keys(plan: Plan) -> list[str]:

@@ -15,6 +15,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +35,22 @@ from framework.artifacts.digest import digest
 from framework.artifacts.reading import read_json
 from framework.config.build import to_dict
 from framework.config.errors import ConfigError
+from framework.data.loader import build_loader
 from framework.data.sampler import StepBatchSampler
+from framework.weights.folder import SAFETENSORS_ERRORS
 from framework.weights.opening import fingerprint
 from framework.weights.resolve import resolve
 from methods.craftsman.config import LatentsConfig
 from methods.craftsman.systems import AutoencoderSystem
 
 SHARD = 256
+INDEX_FILE = "index.json"
 LOCK_FILE = "preparing.lock"
 SPLITS = ("train", "val", "test")
+
+
+class LatentsError(ValueError):
+    """A file of the cache is damaged."""
 
 
 class LatentDataset(Dataset[dict[str, Any]]):
@@ -53,29 +61,32 @@ class LatentDataset(Dataset[dict[str, Any]]):
     """
 
     def __init__(self, folder: Path, points: int | None = None, seed: int = 0) -> None:
-        self.index = read_json(folder / "index.json")
-        self.shards = [folder / name for name in self.index["shards"]]
+        """Take a folder that `encode_split` wrote; LatentsError where it is damaged, also when items are read."""
+        self.ids, self.shards = _read_index(folder / INDEX_FILE)
         self.points, self.seed = points, seed
         self.names = ("mean", "log_variance", "views", "world_from_camera") + ("points", "occupancy") * (points != 0)
         self._open: dict[int, Any] = {}
 
     def __len__(self) -> int:
-        return len(self.index["ids"])
+        return len(self.ids)
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
         """The item of (epoch, index); the posterior is the same in every epoch, its sample is drawn in training."""
         epoch, index = key
-        shard, row = divmod(index, SHARD)
-        if shard not in self._open:
-            self._open[shard] = safe_open(self.shards[shard], framework="pt")
-        tensors = {name: self._open[shard].get_slice(name)[row] for name in self.names}
+        tensors = self._rows(*divmod(index, SHARD))
         item: dict[str, Any] = {name: value.float() for name, value in tensors.items() if name != "views"}
         item["views"] = tensors["views"].float() / 255.0
         if self.points:
             random = np.random.default_rng((self.seed, epoch, index))
             rows = torch.from_numpy(random.choice(len(item["points"]), self.points, replace=False))
             item |= {name: item[name][rows] for name in ("points", "occupancy")}
-        return item | {"index": index, "id": self.index["ids"][index]}
+        return item | {"index": index, "id": self.ids[index]}
+
+    def _rows(self, shard: int, row: int) -> dict[str, Tensor]:
+        with _told(self.shards[shard]):
+            if shard not in self._open:
+                self._open[shard] = safe_open(self.shards[shard], framework="pt")
+            return {name: self._open[shard].get_slice(name)[row] for name in self.names}
 
     def __getstate__(self) -> dict[str, Any]:
         """Open files don't travel to loader processes; each opens its own."""
@@ -110,7 +121,7 @@ class LatentsData(pl.LightningDataModule):
                 self._encode(self._missing())
 
     def _missing(self) -> list[str]:
-        return [split for split in SPLITS if not (self.folder / split / "index.json").is_file()]
+        return [split for split in SPLITS if not (self.folder / split / INDEX_FILE).is_file()]
 
     def _encode(self, splits: list[str]) -> None:
         self.source.setup("fit")
@@ -144,7 +155,7 @@ class LatentsData(pl.LightningDataModule):
         """Shuffled batches; their order is a function of seed and step."""
         dataset = LatentDataset(self.folder / "train", self.config.supervision_points, self.config.seed)
         sampler = StepBatchSampler.for_trainer(len(dataset), self.config.batch_size, self.config.seed, self.trainer)
-        return DataLoader(dataset, batch_sampler=sampler, num_workers=self.config.workers)
+        return build_loader(dataset, batch_sampler=sampler, num_workers=self.config.workers)
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
         """All validation objects in order."""
@@ -157,14 +168,14 @@ class LatentsData(pl.LightningDataModule):
     def _in_order(self, split: str) -> DataLoader[dict[str, Any]]:
         dataset = LatentDataset(self.folder / split)
         keys = [(0, index) for index in range(len(dataset))]
-        return DataLoader(dataset, batch_size=self.config.batch_size, sampler=keys, num_workers=self.config.workers)
+        return build_loader(dataset, batch_size=self.config.batch_size, sampler=keys, num_workers=self.config.workers)
 
     def latent_statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (L, E) of posterior samples over the training set."""
         dataset = LatentDataset(self.folder / "train")
         means, variances = [], []
         for path in dataset.shards:
-            with safe_open(path, framework="pt") as shard:
+            with _told(path), safe_open(path, framework="pt") as shard:
                 means.append(shard.get_tensor("mean").float())
                 variances.append(shard.get_tensor("log_variance").float().exp())
         mean = torch.cat(means)
@@ -186,7 +197,28 @@ def encode_split(dataset: Any, system: AutoencoderSystem, folder: Path, batch_si
                 save_file(tensors, temporary)
         shards.append(path.name)
     ids = [dataset.ids[row] for _, row in keys]
-    write_json(folder / "index.json", {"ids": ids, "shards": shards})
+    write_json(folder / INDEX_FILE, {"ids": ids, "shards": shards})
+
+
+def _read_index(path: Path) -> tuple[list[str], list[Path]]:
+    """Names of the items and paths of the shards; LatentsError unless the index fits to itself."""
+    with _told(path):
+        index = read_json(path)
+        ids, names = index["ids"], index["shards"]
+        if not all(isinstance(text, str) for text in (*ids, *names)) or len(names) != -(-len(ids) // SHARD):
+            raise ValueError(f"{len(names)} shards of {SHARD} for {len(ids)} items")
+        if any(name != Path(name).name for name in names):
+            raise ValueError("a shard lies elsewhere")
+    return ids, [path.parent / name for name in names]
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn what a damaged file of the cache raises into LatentsError."""
+    try:
+        yield
+    except SAFETENSORS_ERRORS as error:
+        raise LatentsError(f"{path} can't be read ({error}). Remove {path.parent}: it is made anew") from error
 
 
 @torch.no_grad()

@@ -163,3 +163,26 @@ def test_folders_of_other_things_are_refused(workplace: Path) -> None:
     (workplace / "run" / "sweep.json").write_text("{")
     with pytest.raises(ConfigError, match="sweep.json can't be read"):
         train("seed=1,2", "output=run")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "../../elsewhere"}, "the jobs' names can't be those of their folders"),
+        ({"name": "/tmp/elsewhere"}, "the jobs' names can't be those of their folders"),
+        ({"name": ".."}, "the jobs' names can't be those of their folders"),
+        ({"number": 2}, "the jobs are not counted from 1"),
+        ({"values": {"other": "1"}}, "the jobs vary different keys"),
+        ({"values": [1]}, "jobs.0.values: expected mapping of text, got "),
+    ],
+)
+def test_a_plan_that_leads_elsewhere_is_refused(workplace: Path, change: dict[str, object], message: str) -> None:
+    sweep = train("seed=1,2", "output=sweep")
+    path = sweep.output / "sweep.json"
+    write_plan(sweep.plan, sweep.output)
+    stored = json.loads(path.read_text())
+    stored["jobs"][0] |= change
+    path.write_text(json.dumps(stored))
+    with pytest.raises(ConfigError) as caught:
+        train("seed=1,2", "output=sweep")
+    assert f"sweep.json can't be read ({message}" in str(caught.value)

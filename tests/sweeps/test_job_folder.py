@@ -1,6 +1,7 @@
 """How a job stands, read from the files that it leaves."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,3 +79,41 @@ def test_the_last_line_of_a_log(folder: JobFolder) -> None:
     folder.path.mkdir()
     folder.log.write_bytes(b"first\n  last \xff\n\n  \n")
     assert folder.last_line() == "last �"
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("manifest.json", [1]),
+        ("manifest.json", {"status": ["finished"]}),
+        ("manifest.json", {"status": "finished", "legs": [7]}),
+        ("manifest.json", {"status": "finished", "legs": [{"seconds": "long"}]}),
+        ("manifest.json", {"status": "finished", "legs": [{"seconds": 1e300}]}),
+        ("manifest.json", {"status": "finished", "legs": [{"seconds": float("nan")}]}),
+        ("manifest.json", {"status": "finished", "metrics": {"val/loss": "<b>"}}),
+        ("checkpoints/best.json", {"metric": "val/loss", "value": "<b>"}),
+        ("mug/case.json", {"status": {}}),
+    ],
+)
+def test_a_damaged_file_makes_the_job_failed(folder: JobFolder, file: str, content: Any) -> None:
+    update_manifest(folder.path / "manifest.json", status="finished")
+    write_json(folder.path / file, content)
+    result = folder.result()
+    assert result.status == "failed"
+    assert result.reason.startswith(f"{folder.path / file} is damaged (")
+    assert result.reason.endswith("Remove it, or the job's folder, and start again")
+
+
+@pytest.mark.parametrize("content", ["step,loss\nfew,1\n", "time\n1\n", "step,loss\n\0,1\n"])
+def test_damaged_metrics_are_told(folder: JobFolder, content: str) -> None:
+    (folder.path / "checkpoints").mkdir(parents=True)
+    (folder.path / "metrics.csv").write_text(content)
+    assert folder.result().reason.startswith(f"{folder.path / 'metrics.csv'} is damaged (")
+
+
+def test_of_a_long_log_only_the_end_is_read(folder: JobFolder) -> None:
+    folder.path.mkdir()
+    with folder.log.open("wb") as file:
+        file.seek(2**33)  # 8 GiB, of which nothing is on the disk
+        file.write(b"\nlast\n")
+    assert folder.last_line() == "last"

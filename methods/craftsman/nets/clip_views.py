@@ -11,13 +11,13 @@ import warnings
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from framework.nets.clip import build_clip, drop_text, vision_tokens
 from framework.nets.clip_pixels import clip_pixels, normalized
 from framework.nets.view_encoder import CAMERA_FEATURES, camera_features
-from framework.weights.folder import TENSOR_FILE, WeightsError, check_tensors
+from framework.weights.checkpoint_file import read_tensor_file
+from framework.weights.folder import TENSOR_FILE, WeightsError, check_finite, check_tensors
 from framework.weights.resolve import resolve
 from methods.craftsman.cameras import camera_labels
 from methods.craftsman.config import ClipViewsConfig
@@ -97,10 +97,11 @@ def load_clip(model: nn.Module, source: str) -> None:
     parts = tuple({name.partition(".")[0] for name in expected})
     given = {
         name: value
-        for name, value in load_file(path).items()
+        for name, value in read_tensor_file(path)[0].items()
         if name.partition(".")[0] in parts and not name.endswith(".position_ids")
     }
     check_tensors({name: tuple(value.shape) for name, value in expected.items()}, given, str(path))
+    check_finite(given, str(path))
     model.load_state_dict(given, strict=False)
 
 

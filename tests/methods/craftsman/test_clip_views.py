@@ -188,3 +188,12 @@ def test_a_clip_that_does_not_fit_is_refused(saved_clip: tuple[CLIPModel, Path])
 def test_a_frozen_tower_of_random_weights_is_warned_of() -> None:
     with pytest.warns(UserWarning, match="stays random"):
         encoder(trained=False).begin_training()
+
+
+def test_a_damaged_clip_is_named(saved_clip: tuple[CLIPModel, Path]) -> None:
+    file = saved_clip[1] / "model.safetensors"
+    whole = file.read_bytes()
+    for content in (b"", whole[:-100], b"\xff" * 64):
+        file.write_bytes(content)
+        with pytest.raises(WeightsError, match=r"model\.safetensors"):
+            encoder(trained=False, weights=str(saved_clip[1])).begin_training()

@@ -126,3 +126,30 @@ def test_other_weights_have_another_cache(latents: LatentsData, tmp_path: Path) 
     other = AutoencoderSystem(tiny.autoencoder_config()).save(tmp_path / "other")
     config = dataclasses.replace(latents.config, autoencoder=str(other))
     assert LatentsData(config).folder != latents.folder
+
+
+DAMAGES: tuple[tuple[str, bytes | None], ...] = (
+    ("index.json", b"{"),
+    ("index.json", b"[1, 2]"),
+    ("index.json", b'{"ids": ["a", "b"], "shards": []}'),
+    ("index.json", b'{"ids": ["a"], "shards": ["../00000.safetensors"]}'),
+    ("index.json", b'{"ids": [1], "shards": ["00000.safetensors"]}'),
+    ("00000.safetensors", b""),
+    ("00000.safetensors", b"\xff" * 100),
+    ("00000.safetensors", b"\x02\0\0\0\0\0\0\0{}"),
+    ("00000.safetensors", None),
+)
+
+
+def test_a_damaged_cache_is_named(latents: LatentsData) -> None:
+    for file, content in DAMAGES:
+        path = latents.folder / "train" / file
+        whole = path.read_bytes()
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(data.LatentsError, match=rf"{file} can't be read .*Remove .*/train: it is made anew"):
+            list(latents.train_dataloader().dataset[0, 0])
+        with pytest.raises(data.LatentsError, match=file):
+            latents.latent_statistics()
+        path.write_bytes(whole)
