@@ -49,7 +49,7 @@ class ShapeItemsConfig:
     """What every data module of shapes lets one choose: batches, and what an item holds."""
 
     batch_size: int = 16
-    """Items per step and device."""
+    """Items of a batch in each process; a step takes `trainer.accumulate` batches of all processes."""
     workers: int = 0
     """Loader processes; 0 loads in the training process (best with `cache=memory`)."""
     cache: Literal["none", "memory"] = "none"

@@ -63,3 +63,22 @@ class StepBatchSampler(Sampler[list[Key]]):
             order = np.random.default_rng((self.seed, epoch)).permutation(self.count)
             self._epoch, self._order = epoch, order
         return epoch, int(self._order[place])
+
+
+def evaluation_batches(count: int, batch_size: int, trainer: Any) -> list[list[Key]]:
+    """Batches of (0, index) that go once through `count` items, for this process of `trainer` (or None: the only one).
+
+    Several processes share the items, each one getting as many batches as the others, which may be smaller than
+    `batch_size`. Where there are too few items for that, each goes through all of them: their means are the same.
+    """
+    if count < 1:
+        return []
+    rank, world = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
+    rounds = -(-count // (world * batch_size))
+    if world == 1 or rounds * world > count:
+        return [
+            [(0, index) for index in range(start, min(start + batch_size, count))]
+            for start in range(0, count, batch_size)
+        ]
+    pieces = np.array_split(np.arange(count), rounds * world)
+    return [[(0, int(index)) for index in piece] for piece in pieces[rank::world]]

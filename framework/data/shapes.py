@@ -14,7 +14,7 @@ from framework.data.config import ShapesConfig
 from framework.data.lmdb_store import encode
 from framework.data.loader import build_loader
 from framework.data.preparation import Outcome, PrepareJob
-from framework.data.sampler import StepBatchSampler
+from framework.data.sampler import StepBatchSampler, evaluation_batches
 from framework.data.shape_files import SPLITS, ShapeFileError
 from framework.data.shape_samples import ItemOptions, ShapeSamples
 from framework.data.shape_store import MemoryStore, ShapeStore, open_store
@@ -83,9 +83,8 @@ class ShapesData(pl.LightningDataModule):
 
     def _in_order(self, split: str) -> DataLoader[dict[str, Any]]:
         dataset = self.dataset(split)
-        rank, world = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
-        keys = [(0, index) for index in range(rank, len(dataset), world)]
-        return self._loader(dataset, sampler=keys, batch_size=self.config.batch_size)
+        batches = evaluation_batches(len(dataset), self.config.batch_size, self.trainer)
+        return self._loader(dataset, batch_sampler=batches)
 
     def _loader(self, dataset: ShapeSamples, **order: Any) -> DataLoader[dict[str, Any]]:
         workers = self.config.workers

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from diffusers import DDIMScheduler, DDPMScheduler
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from framework.diffusion.config import NoiseScheduleConfig
@@ -52,7 +51,7 @@ def signal_to_noise(scheduler: DDPMScheduler, timesteps: Tensor) -> Tensor:
     return alpha_bar / (1.0 - alpha_bar)
 
 
-def random_timesteps(count: int, train_steps: int, power: float, device: torch.device) -> Int[Tensor, " B"]:
-    """Training timesteps T * u^(1 / power) in [0, T) with u uniform: a power above 1 prefers the noisy ones."""
-    share = torch.rand(count, device=device) ** (1.0 / power)
+def random_timesteps(uniform: Float[Tensor, " B"], train_steps: int, power: float) -> Int[Tensor, " B"]:
+    """Training timesteps T * u^(1 / power) in [0, T) for `uniform` u in [0, 1): a power above 1 prefers noisy ones."""
+    share = uniform ** (1.0 / power)
     return (share * train_steps).long().clamp(max=train_steps - 1)

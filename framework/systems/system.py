@@ -12,12 +12,15 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
+from pytorch_lightning.strategies import ModelParallelStrategy
 from torch import Tensor
 
 from framework import registry
 from framework.config.build import from_dict, to_dict
+from framework.systems.draws import Draws
 from framework.systems.optimizers import build_optimizer, build_schedule
 from framework.systems.outline import check_outline
+from framework.systems.sharding import shard
 from framework.weights.folder import WeightsError, check_tensors, save_weights
 from framework.weights.opening import open_weights
 from framework.weights.resolve import resolve
@@ -44,8 +47,14 @@ class System(pl.LightningModule):
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.config: Any = config
+        self._batch_place: tuple[int, int, int] | None = None
         if not isinstance(config, self.Config):
             raise TypeError(f"{type(self).__name__} takes a {self.Config.__name__}, got {type(config).__name__}")
+
+    def configure_model(self) -> None:
+        """Split the weights over the processes where the trainer's strategy asks for it (FSDP2)."""
+        if isinstance(self.trainer.strategy, ModelParallelStrategy) and self.device_mesh is not None:
+            shard(self, self.device_mesh["data_parallel"])
 
     def configure_optimizers(self) -> Any:
         """Return the optimiser and schedule of `config.optimizer` over all trainable parameters."""
@@ -53,6 +62,47 @@ class System(pl.LightningModule):
         optimizer = build_optimizer(self.parameters(), options)
         schedule = build_schedule(optimizer, options.schedule, self.trainer.estimated_stepping_batches)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def begin_batch(self, seed: int, number: int, step: int) -> None:
+        """Say where in the training the next batch stands: the trainer does before each `training_step`.
+
+        `number` counts the batches of all processes, `step` the optimiser steps.
+        """
+        self._batch_place = (seed, number, step)
+
+    def draws(self, count: int) -> Draws:
+        """Return the random numbers of a `training_step` for its `count` items.
+
+        They follow from the run's seed and each item's place in the training, so that neither the number of processes
+        nor accumulation changes them. Outside of a training they follow from torch's generator.
+        """
+        if self._batch_place is None:
+            seed, number, step = int(torch.randint(2**62, ())), 0, 0
+        else:
+            seed, number, step = self._batch_place
+        items = range(number * count, (number + 1) * count)
+        return Draws(seed, items, step=step, device=self.device)
+
+    def log(self, name: str, value: Any, *, batch_size: int | None = None, **options: Any) -> None:  # type: ignore[override]
+        """Log a metric as Lightning does, but always its mean over all processes.
+
+        In validation give the number of items as `batch_size`: processes may hold different numbers of them.
+        """
+        if self._trainer is None or self.trainer.world_size == 1:
+            super().log(name, value, batch_size=batch_size, **options)
+        elif self.trainer.training:
+            super().log(name, self._mean_if_due(value), batch_size=batch_size, **options)
+        else:
+            # Lightning averages these counts as integers, which is exact for multiples of the number of processes.
+            scaled = batch_size and batch_size * self.trainer.world_size
+            super().log(name, value, batch_size=scaled, **options | {"sync_dist": True})
+
+    def _mean_if_due(self, value: Any) -> Any:
+        """The mean over processes at the steps that loggers write: processes that wait at every step are slow."""
+        step = self.trainer.fit_loop.total_batch_idx // self.trainer.accumulate_grad_batches + 1
+        if not isinstance(value, Tensor) or step % self.trainer.log_every_n_steps:  # type: ignore[attr-defined]
+            return value
+        return self.trainer.strategy.reduce(value.detach().clone(), reduce_op="mean")
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Log the learning rate of the first optimiser."""
@@ -65,7 +115,8 @@ class System(pl.LightningModule):
     def images(self, batch: Any) -> dict[str, NDArray[np.floating[Any]]]:
         """Return named pictures of a validation batch: (H, W, 3|4) arrays in [0, 1]. By default none.
 
-        Called in eval mode without gradients, once per validation, with its first batch, on one process only.
+        Called in eval mode without gradients, once per validation, with its first batch. All processes call it, as
+        each may hold a share of the weights; the first one's pictures are kept.
         """
         return {}
 

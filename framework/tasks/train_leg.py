@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 from rich.console import Console
 
+from framework import registry
 from framework.systems.system import System
 from framework.tasks.config import TrainOptions
 from framework.trainers.divergence import TrainingDiverged
@@ -72,9 +73,11 @@ class Leg:
     def _fit(self, system: System, data: pl.LightningDataModule, checkpoint: Path | None, stop: StopOnSignal) -> int:
         status, reason, code = "failed", None, 1
         try:
-            self.trainer.fit(system, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+            if checkpoint:  # said beforehand, so that the system knows in its `setup` that weights will come
+                self.trainer.ckpt_path = checkpoint
+            self.trainer.fit(system, datamodule=data, weights_only=True)
             if self.trainer.is_global_zero:
-                self.weights = save_run_weights(system, self.folder, self.options.trainer.weights, self.folder.weights)
+                self.weights = self._save_weights()
             finished = self.trainer.global_step >= self.options.trainer.max_steps
             status, reason, code = ("finished", None, 0) if finished else ("interrupted", "time limit", 0)
         except TrainingInterrupted as signal:
@@ -89,6 +92,12 @@ class Leg:
         if self.trainer.is_global_zero:
             self._report(status, reason)
         return code
+
+    def _save_weights(self) -> Path:
+        """From the checkpoint, through a system of its own: that which was trained may be in shards."""
+        chosen = self.options.system
+        system: System = registry.load_class("system", chosen.type)(chosen.config)
+        return save_run_weights(system, self.folder, self.options.trainer.weights, self.folder.weights)
 
     def _lost(self, error: Exception) -> Exception:
         """In plain words, when the error is that another process is gone; else the error itself."""

@@ -64,7 +64,7 @@ class TinySystem(System):
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Log the mean squared error."""
         loss = (self.layers(batch["x"]) - batch["y"]).square().mean()
-        self.log("val/loss", loss, batch_size=len(batch["x"]), sync_dist=True)
+        self.log("val/loss", loss, batch_size=len(batch["x"]))
 
     def images(self, batch: dict[str, Tensor]) -> dict[str, NDArray[np.floating[Any]]]:
         """Return the predictions as grey columns."""

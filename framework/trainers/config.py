@@ -17,15 +17,17 @@ class TrainerConfig:
     max_time: str | None = None
     """Wall-clock limit of this leg as `HH:MM:SS` or `D:HH:MM:SS`: it stops cleanly and `run=<id>` continues."""
     devices: int = 1
-    """Devices (or CPU processes) per machine; -1 takes all."""
+    """Devices (or CPU processes) per machine, a process for each; -1 takes all GPUs. A step takes `data.batch_size` x
+    all processes x `accumulate` items."""
     num_nodes: int = 1
     """Machines."""
-    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto"
-    """How several devices share the work; on the CPU `ddp` uses gloo."""
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true", "fsdp"] = "auto"
+    """How several devices share the work: `ddp`, each with all weights; `fsdp` (FSDP2), each with a share of weights,
+    averages and optimiser state. On the CPU they use gloo."""
     precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
     """Numbers in forward and backward passes; the weights themselves stay float32."""
     accumulate: int = 1
-    """Batches whose gradients make one optimiser step."""
+    """Batches whose gradients make one optimiser step: as one batch that is so many times as large."""
     gradient_clip: float = 0.0
     """Largest norm of the gradient; 0 does not clip."""
     val_interval: int = 1000

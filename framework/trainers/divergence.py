@@ -11,6 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from framework.trainers.checkpoints import LAST, read_step, tensors_in
 from framework.trainers.run_folder import RunFolder
@@ -74,8 +75,10 @@ class StopOnDivergence(pl.Callback):
         weights = {name: value for name, value in pl_module.named_parameters() if value.requires_grad}
         states = {f"optimiser.{name}": value for name, value in tensors_in(checkpoint.get("optimizer_states", []))}
         broken = first_not_finite(weights) or first_not_finite(states)
-        if broken:
-            raise TrainingDiverged(self._text(trainer, [f"{broken} is not finite"], "this checkpoint was not written"))
+        # Together: a process that went on alone would wait for the others forever.
+        if trainer.strategy.reduce_boolean_decision(broken is not None, all=False):
+            causes = _of_all_processes(trainer, [f"{broken} is not finite"] if broken else [])
+            raise TrainingDiverged(self._text(trainer, causes, "this checkpoint was not written"))
 
     def _text(self, trainer: pl.Trainer, causes: list[str], consequence: str) -> str:
         step = read_step(self.run_folder.checkpoints / LAST)
@@ -92,12 +95,19 @@ class StopOnDivergence(pl.Callback):
 
 
 def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
-    """Return the name of the first tensor with a value that is infinite or not a number; None when there is none."""
+    """Return the name of the first tensor with a value that is infinite or not a number; None when there is none.
+
+    Of tensors that are spread over processes it looks at this process's shards.
+    """
     names = [name for name, value in tensors.items() if value.is_floating_point()]
-    flags = [tensors[name].detach().isfinite().all() for name in names]
+    flags = [_here(tensors[name].detach()).isfinite().all() for name in names]
     if not flags or bool(torch.stack(flags).all()):  # one look at the device for all of them
         return None
     return next(name for name, flag in zip(names, flags, strict=True) if not bool(flag))
+
+
+def _here(value: Tensor) -> Tensor:
+    return value.to_local() if isinstance(value, DTensor) else value
 
 
 def describe_loss(trainer: pl.Trainer, loss: Tensor, items: list[str]) -> str:

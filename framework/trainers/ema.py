@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 CHECKPOINT_KEY = "ema"
 
@@ -25,14 +26,16 @@ class EMA(pl.Callback):
         self.shadow: dict[str, Tensor] = {}
         self._live: dict[str, Tensor] = {}
         self._last_step = 0
+        self._started = False
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start from the weights, or move the average that a checkpoint brought to their device."""
+        self._started = True
         weights = _trainable(pl_module)
         if self.updates == 0:
             self.shadow = {name: weight.detach().float().clone() for name, weight in weights.items()}
         else:
-            self.shadow = {name: self.shadow[name].to(weight.device) for name, weight in weights.items()}
+            self.shadow = {name: _like(weight, self.shadow[name]) for name, weight in weights.items()}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count from the step that the training continues at."""
@@ -70,9 +73,9 @@ class EMA(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Store the average beside the live weights, also when the two are swapped at this moment."""
-        checkpoint[CHECKPOINT_KEY] = {"updates": self.updates, "shadow": dict(self.shadow)}
-        checkpoint["state_dict"].update(self._live)
+        """Store the average beside the live weights, also when the two are swapped at this moment; both whole."""
+        checkpoint[CHECKPOINT_KEY] = {"updates": self.updates, "shadow": _whole(self.shadow)}
+        checkpoint["state_dict"].update(_whole(self._live))
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -82,6 +85,8 @@ class EMA(pl.Callback):
         if stored:
             self.updates = int(stored["updates"])
             self.shadow = {name: value.float() for name, value in stored["shadow"].items()}
+            if self._started:  # Lightning restores sharded weights after `on_fit_start`, others before.
+                self.on_fit_start(trainer, pl_module)
 
     def _restore(self, pl_module: pl.LightningModule) -> None:
         if self._live:
@@ -91,6 +96,27 @@ class EMA(pl.Callback):
 
 def _trainable(module: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+
+
+def _like(weight: Tensor, value: Tensor) -> Tensor:
+    """The whole `value` where `weight` is: on its device, in its shards."""
+    value = value.to(weight.device)
+    if not isinstance(weight, DTensor):
+        return value
+    return distribute_tensor(value, weight.device_mesh, weight.placements)
+
+
+def _whole(values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors put together from their shards, on the process that writes; all of them must call it."""
+    whole = {}
+    for name, value in values.items():
+        if not isinstance(value, DTensor):
+            whole[name] = value
+            continue
+        gathered = value.full_tensor()
+        if torch.distributed.get_rank() == 0:
+            whole[name] = gathered.cpu()
+    return whole
 
 
 @torch.no_grad()

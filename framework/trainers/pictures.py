@@ -44,11 +44,12 @@ class WritePictures(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Draw from the first batch, on one process."""
+        """Draw from the first batch; the first process writes."""
         due = batch_idx == 0 and dataloader_idx == 0 and (self._validations - 1) % self.interval == 0
-        if not due or not trainer.is_global_zero or trainer.sanity_checking or not isinstance(pl_module, System):
+        if not due or trainer.sanity_checking or not isinstance(pl_module, System):
             return
-        for name, picture in pl_module.images(batch).items():
+        pictures = pl_module.images(batch)
+        for name, picture in pictures.items() if trainer.is_global_zero else ():
             pixels = _bytes(picture, name)
             save_png(pixels, self.folder / f"step_{trainer.global_step:06d}_{name}.png")
             _send(trainer, name, pixels)

@@ -2,11 +2,9 @@
 
 import logging
 import warnings
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.strategies import DDPStrategy
 from rich.console import Console
 
 from framework.systems.system import System
@@ -20,8 +18,7 @@ from framework.trainers.progress import ShowProgress
 from framework.trainers.randomness import SeedEveryStep
 from framework.trainers.run_folder import RunFolder
 from framework.trainers.stopping import StopOnSignal, TimeLimit
-
-DEVICES = {"auto": "auto", "cpu": "cpu", "cuda": "gpu", "gpu": "gpu", "mps": "mps"}
+from framework.trainers.strategy import DEVICES, build_strategy, check, check_processes
 
 
 def build_trainer(
@@ -40,7 +37,8 @@ def build_trainer(
     `console`, if any. Raises ValueError naming the option that can't be met on this machine.
     """
     _silence_lightning()
-    _check(config, device)
+    check(config, device)
+    check_processes(config, device)
     if config.matmul_precision != "highest" and torch.cuda.is_available():
         torch.set_float32_matmul_precision(config.matmul_precision)
     batches = config.val_interval * config.accumulate
@@ -48,7 +46,7 @@ def build_trainer(
         accelerator=DEVICES[device],
         devices=config.devices,
         num_nodes=config.num_nodes,
-        strategy=_strategy(config, device),
+        strategy=build_strategy(config, device),
         precision=config.precision,
         max_steps=config.max_steps,
         max_epochs=-1,
@@ -77,7 +75,7 @@ def build_trainer(
 def build_evaluator(config: TrainerConfig, seed: int, device: str = "auto") -> pl.Trainer:
     """Return a trainer for `validate` and `test` on one device: it logs nothing and writes nothing."""
     _silence_lightning()
-    _check(config, device)
+    check(config, device)
     return pl.Trainer(
         accelerator=DEVICES[device],
         devices=1,
@@ -118,26 +116,6 @@ def _callbacks(
         run_folder.checkpoints, config.checkpoint_interval, system.monitor, system.mode, config.keep_interval
     )
     return [*callbacks, StopOnSignal(keep.save_last), keep]
-
-
-def _strategy(config: TrainerConfig, device: str) -> Any:
-    on_cpu = device == "cpu" or not torch.cuda.is_available()
-    if config.strategy == "ddp" and on_cpu:
-        return DDPStrategy(process_group_backend="gloo")
-    return config.strategy
-
-
-def _check(config: TrainerConfig, device: str) -> None:
-    """Fail with the option's name before Lightning fails with its own words."""
-    if device not in DEVICES:
-        raise ValueError(f"device: '{device}' is unknown. Give one of {', '.join(DEVICES)}")
-    if DEVICES[device] == "gpu" and not torch.cuda.is_available():
-        raise ValueError("device: no CUDA device is available here. Use device=cpu or device=auto")
-    if device == "mps" and not torch.backends.mps.is_available():
-        raise ValueError("device: no Apple GPU is available here. Use device=cpu or device=auto")
-    gpu = torch.cuda.is_available() and device != "cpu"
-    if config.precision == "16-mixed" and not gpu and device != "mps":
-        raise ValueError("trainer.precision: 16-mixed needs a GPU. Use trainer.precision=bf16-mixed or 32 on the CPU")
 
 
 def _silence_lightning() -> None:

@@ -217,7 +217,7 @@ class LatentsConfig:
     root: str = "outputs/cache"
     """Folder of the cache; the file's name holds a hash of weights, set and sizes."""
     batch_size: int = 32
-    """Items per step and device."""
+    """Items of a batch in each process; a step takes `trainer.accumulate` batches of all processes."""
     workers: int = 0
     """Loader processes."""
     surface_points: int = 4096

@@ -36,7 +36,7 @@ from framework.artifacts.reading import read_json
 from framework.config.build import to_dict
 from framework.config.errors import ConfigError
 from framework.data.loader import build_loader
-from framework.data.sampler import StepBatchSampler
+from framework.data.sampler import StepBatchSampler, evaluation_batches
 from framework.weights.folder import SAFETENSORS_ERRORS
 from framework.weights.opening import fingerprint
 from framework.weights.resolve import resolve
@@ -167,8 +167,8 @@ class LatentsData(pl.LightningDataModule):
 
     def _in_order(self, split: str) -> DataLoader[dict[str, Any]]:
         dataset = LatentDataset(self.folder / split)
-        keys = [(0, index) for index in range(len(dataset))]
-        return build_loader(dataset, batch_size=self.config.batch_size, sampler=keys, num_workers=self.config.workers)
+        batches = evaluation_batches(len(dataset), self.config.batch_size, self.trainer)
+        return build_loader(dataset, batch_sampler=batches, num_workers=self.config.workers)
 
     def latent_statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (L, E) of posterior samples over the training set."""

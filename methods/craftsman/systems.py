@@ -17,6 +17,7 @@ from framework.diffusion.sampling import sample_latents
 from framework.diffusion.schedules import random_timesteps, training_scheduler
 from framework.nets.clip import TEXT_PARTS
 from framework.nets.gaussian import DiagonalGaussian
+from framework.systems.draws import Draws
 from framework.systems.system import System
 from methods.craftsman.config import AutoencoderConfig, DiffusionConfig
 from methods.craftsman.losses import occupancy_scores, reconstruction_loss
@@ -46,7 +47,8 @@ class AutoencoderSystem(System):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Occupancy cross-entropy at the supervision points plus the weighted divergence."""
         posterior, _ = self.shape_model.encode(batch["surface"])
-        logits = self._logits(self._training_latents(posterior), batch["points"])
+        latents = self._training_latents(posterior, self.draws(len(batch["points"])))
+        logits = self._logits(latents, batch["points"])
         loss_logits = reconstruction_loss(logits, batch["occupancy"])
         loss_kl = posterior.kl().mean()
         loss = self.config.lambda_logits * loss_logits + self.config.lambda_kl * loss_kl
@@ -79,13 +81,13 @@ class AutoencoderSystem(System):
         accuracy, iou = occupancy_scores(logits, batch["occupancy"])
         loss = reconstruction_loss(logits, batch["occupancy"])
         scores = {f"{split}/iou": iou.mean(), f"{split}/accuracy": accuracy.mean(), f"{split}/loss_logits": loss}
-        self.log_dict(scores, prog_bar=True, batch_size=len(iou), sync_dist=True)
+        self.log_dict(scores, prog_bar=True, batch_size=len(iou))
 
-    def _training_latents(self, posterior: DiagonalGaussian) -> Tensor:
+    def _training_latents(self, posterior: DiagonalGaussian, draws: Draws) -> Tensor:
         if not self.config.sample_posterior:
             return posterior.mean
-        as_mean = torch.rand(len(posterior.mean), 1, 1, device=posterior.mean.device) < self.config.mean_share
-        return torch.where(as_mean, posterior.mean, posterior.sample())
+        as_mean = draws.uniform(1, 1) < self.config.mean_share
+        return torch.where(as_mean, posterior.mean, _sample(posterior, draws))
 
     def _logits(self, latents: Tensor, points: Tensor) -> Tensor:
         return self.shape_model.query(points, self.shape_model.field(self.shape_model.decode(latents)))
@@ -126,11 +128,12 @@ class DiffusionSystem(System):
         super().load_own_state(kept, where)
         self._begun = True
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """A training that goes on has its weights."""
-        self._begun = True
+    def setup(self, stage: str) -> None:
+        """A new training begins, before its weights may be put in shards; one that goes on gets its own."""
+        if stage == "fit" and self.trainer.ckpt_path is None:
+            self.begin()
 
-    def on_fit_start(self) -> None:
+    def begin(self) -> None:
         """Take the parts' start weights and the training set's latent statistics, unless weights brought them."""
         self.view_encoder.begin_training()
         if self.config.denoiser_weights and not self._begun:
@@ -144,8 +147,10 @@ class DiffusionSystem(System):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Min-SNR weighted error of the prediction at random timesteps, and what it does to the shape."""
-        views, cameras = self._training_views(batch)
-        loss, clean = self._denoising_loss(batch, self._dropped(self.view_encoder(views, cameras)))
+        draws = self.draws(len(batch["views"]))
+        views, cameras = self._training_views(batch, draws)
+        condition = self._dropped(self.view_encoder(views, cameras), draws)
+        loss, clean = self._denoising_loss(batch, condition, draws)
         if self.config.occupancy_weight:
             if "points" not in batch:
                 raise ConfigError("data.supervision_points", "is 0, but system.occupancy_weight needs points.")
@@ -156,33 +161,31 @@ class DiffusionSystem(System):
         return loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Loss under all views, and IoU of sampled shapes; the same noise each time.
+        """Loss under all views, and IoU of sampled shapes; an item meets the same noise each time.
 
         A system that trains on any number of views samples from the front one alone, else from all.
         """
-        self._score(batch, batch_index, "val")
+        self._score(batch, "val")
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
         """The same numbers on the test split."""
-        self._score(batch, batch_index, "test")
+        self._score(batch, "test")
 
-    def _score(self, batch: Batch, batch_index: int, split: str) -> None:
+    def _score(self, batch: Batch, split: str) -> None:
         views, cameras = batch["views"], batch["world_from_camera"]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(batch_index)
-            loss, _ = self._denoising_loss(batch, self.view_encoder(views, cameras))
-        generator = torch.Generator().manual_seed(batch_index)
+        draws = Draws(0, batch["index"].tolist(), device=self.device)
+        loss, _ = self._denoising_loss(batch, self.view_encoder(views, cameras), draws)
         known = 1 if self.config.random_views else views.shape[1]
-        latents = self.sample(
+        latents = self.sample_from(
+            draws.normal(self.config.denoiser.latents, self.config.denoiser.latent_channels),
             views[:, :known],
             cameras[:, :known],
             steps=self.config.validation_steps,
             guidance=self.config.validation_guidance,
-            generator=generator,
         )
         _, iou = occupancy_scores(self._logits(latents, batch["points"]), batch["occupancy"])
         scores = {f"{split}/iou": iou.mean(), f"{split}/loss": loss}
-        self.log_dict(scores, prog_bar=True, batch_size=len(iou), sync_dist=True)
+        self.log_dict(scores, prog_bar=True, batch_size=len(iou))
 
     @torch.no_grad()
     def sample(
@@ -259,13 +262,12 @@ class DiffusionSystem(System):
         shape_model = self.autoencoder().shape_model
         return shape_model.query(points, shape_model.field(shape_model.decode(latents)))
 
-    def _denoising_loss(self, batch: Batch, condition: Tensor) -> tuple[Tensor, Tensor]:
+    def _denoising_loss(self, batch: Batch, condition: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """The loss, and the clean latents that the prediction implies, in the autoencoder's scale."""
-        clean = (self._posterior(batch).sample() - self.latent_mean) / self.latent_std * self.config.latent_scale
-        noise = torch.randn_like(clean)
-        timesteps = random_timesteps(
-            len(clean), self.config.schedule.train_steps, self.config.timestep_power, clean.device
-        )
+        sampled = _sample(self._posterior(batch), draws)
+        clean = (sampled - self.latent_mean) / self.latent_std * self.config.latent_scale
+        noise = draws.normal(*clean.shape[1:]).to(clean.dtype)
+        timesteps = random_timesteps(draws.uniform(), self.config.schedule.train_steps, self.config.timestep_power)
         noisy = self.scheduler.add_noise(clean, noise, timesteps)
         prediction = self.denoiser(noisy, timesteps, condition)
         target = diffusion_target(self.scheduler, clean, noise, timesteps)
@@ -281,7 +283,7 @@ class DiffusionSystem(System):
         with torch.no_grad():
             return self.autoencoder().shape_model.encode(batch["surface"])[0]
 
-    def _training_views(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _training_views(self, batch: Batch, draws: Draws) -> tuple[Tensor, Tensor]:
         """All views, or the front one and a random number of the others; some refitted, recoloured, moved.
 
         Small numbers are frequent.
@@ -289,25 +291,32 @@ class DiffusionSystem(System):
         views, cameras = batch["views"], batch["world_from_camera"]
         if not self.config.random_views:
             return views, cameras
-        count = int(torch.randint(0, views.shape[1], (3,)).min())
-        others = 1 + torch.randperm(views.shape[1] - 1)[:count]
+        count = int(torch.randint(0, views.shape[1], (3,), generator=draws.shared).min())
+        others = 1 + torch.randperm(views.shape[1] - 1, generator=draws.shared)[:count]
         chosen = torch.cat([torch.zeros(1, dtype=torch.long), others])
         views, cameras = views[:, chosen], cameras[:, chosen]
-        refit = torch.rand(len(views), device=views.device) < self.config.refit_views
-        views = torch.where(refit.view(-1, 1, 1, 1, 1), refitted(views, self.config.view_fill), views)
+        refit = draws.uniform(1, 1, 1, 1) < self.config.refit_views
+        views = torch.where(refit, refitted(views, self.config.view_fill), views)
         if self.config.recolor_views:
-            views = recolored(views, self.config.recolor_views)
+            views = recolored(views, self.config.recolor_views, draws)
         if self.config.jitter_views:
-            views = jittered(views, self.config.jitter_views)
+            views = jittered(views, self.config.jitter_views, draws)
         return views, cameras
 
-    def _dropped(self, condition: Tensor) -> Tensor:
+    def _dropped(self, condition: Tensor, draws: Draws) -> Tensor:
         """The condition, with what stands for no pictures in place of random items (or the batch) and tokens."""
-        draws = len(condition) if self.config.condition_drop == "item" else 1
-        dropped = torch.rand(draws, 1, 1, device=condition.device) < self.config.condition_dropout
+        if self.config.condition_drop == "item":
+            dropped = draws.uniform(1, 1) < self.config.condition_dropout
+        else:
+            once = torch.rand(1, 1, 1, generator=draws.shared) < self.config.condition_dropout
+            dropped = once.to(condition.device)
         if self.config.token_dropout:
-            tokens = torch.rand(*condition.shape[:2], 1, device=condition.device) < self.config.token_dropout
-            dropped = dropped | tokens
+            dropped = dropped | (draws.uniform(condition.shape[1], 1) < self.config.token_dropout)
         if not dropped.any():
             return condition
         return torch.where(dropped, self.view_encoder.unconditional(condition), condition)
+
+
+def _sample(posterior: DiagonalGaussian, draws: Draws) -> Tensor:
+    """A posterior sample of each item, (B, L, E)."""
+    return posterior.sample(draws.normal(*posterior.mean.shape[1:]).to(posterior.mean.dtype))

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework.data.view_resampling import resampled, scaled
+from framework.systems.draws import Draws
 
 
 def refitted(views: Float[Tensor, "B K 4 S S"], fill: float) -> Float[Tensor, "B K 4 S S"]:
@@ -23,27 +24,26 @@ def refitted(views: Float[Tensor, "B K 4 S S"], fill: float) -> Float[Tensor, "B
     return scaled(views, factor.to(views.dtype).view(-1, 1, 1).expand(-1, views.shape[1], 2))
 
 
-def jittered(views: Float[Tensor, "B K 4 S S"], amount: float) -> Float[Tensor, "B K 4 S S"]:
+def jittered(views: Float[Tensor, "B K 4 S S"], amount: float, draws: Draws) -> Float[Tensor, "B K 4 S S"]:
     """Move and scale each RGBA view by its own random share, up to `amount` of its side and of its size.
 
     Too little to change what the picture shows, enough that its pixels cannot be learned by heart.
     """
-    draws = 2.0 * torch.rand(*views.shape[:2], 3, device=views.device, dtype=views.dtype) - 1.0
+    shares = 2.0 * draws.uniform(views.shape[1], 3).to(views) - 1.0
     theta = torch.zeros(*views.shape[:2], 2, 3, device=views.device, dtype=views.dtype)
-    theta[..., 0, 0] = theta[..., 1, 1] = 1.0 + amount * draws[..., 0]
-    theta[..., 2] = 2.0 * amount * draws[..., 1:]
+    theta[..., 0, 0] = theta[..., 1, 1] = 1.0 + amount * shares[..., 0]
+    theta[..., 2] = 2.0 * amount * shares[..., 1:]
     return resampled(views, theta)
 
 
-def recolored(views: Float[Tensor, "B K 4 S S"], strength: float) -> Float[Tensor, "B K 4 S S"]:
+def recolored(views: Float[Tensor, "B K 4 S S"], strength: float, draws: Draws) -> Float[Tensor, "B K 4 S S"]:
     """Change the colours of RGBA views, of all views of an item alike: the shape must not be guessed from its paint.
 
     Channels change places, and each is scaled by a factor drawn from 1 - strength to 1 + strength (at most to 1.0).
     """
-    batch, device = len(views), views.device
-    order = torch.rand(batch, 3, device=device).argsort(dim=1)
+    order = draws.uniform(3).to(views.device).argsort(dim=1)
     colours = views[:, :, :3].gather(2, order[:, None, :, None, None].expand(-1, views.shape[1], -1, *views.shape[3:]))
-    gain = 1.0 + strength * (2.0 * torch.rand(batch, 1, 3, 1, 1, device=device) - 1.0)
+    gain = 1.0 + strength * (2.0 * draws.uniform(1, 3, 1, 1).to(views) - 1.0)
     return torch.cat([(colours * gain).clamp(max=1.0), views[:, :, 3:]], dim=2)
 
 

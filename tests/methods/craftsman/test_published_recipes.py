@@ -133,13 +133,13 @@ def test_a_denoiser_alone_can_be_the_start(form: str, tmp_path: Path) -> None:
     if form == "ours":
         path = before.save(tmp_path / "ours")
     system = DiffusionSystem(tiny.diffusion_config(denoiser_weights=str(path)))
-    system.on_fit_start()
+    system.begin()
     assert all(torch.equal(value, naked[key]) for key, value in system.denoiser.state_dict().items())
     # Whatever brought weights before counts more: a continued training, or start_weights=.
     other = DiffusionSystem(tiny.diffusion_config(denoiser_weights=str(path)))
     own = {key: value.clone() for key, value in other.own_state().items()}
     other.load_own_state(own, "here")
-    other.on_fit_start()
+    other.begin()
     assert all(torch.equal(value, own[key]) for key, value in other.own_state().items())
 
 
@@ -147,4 +147,4 @@ def test_a_denoiser_of_another_size_is_refused(tmp_path: Path) -> None:
     torch.save({"denoiser_model.input_proj.weight": torch.zeros(3, 4)}, tmp_path / "denoiser.ckpt")
     system = DiffusionSystem(tiny.diffusion_config(denoiser_weights=str(tmp_path / "denoiser.ckpt")))
     with pytest.raises(WeightsError, match=r"denoiser_model\.input_proj\.weight is \(3, 4\), expected \(32, 4\)"):
-        system.on_fit_start()
+        system.begin()

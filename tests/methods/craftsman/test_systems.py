@@ -113,7 +113,7 @@ def test_training_views_start_with_the_front_and_vary_in_number() -> None:
     system, batch = DiffusionSystem(tiny.diffusion_config(random_views=True)), diffusion_batch(1)
     counts = set()
     for _ in range(60):
-        views, cameras = system._training_views(batch)
+        views, cameras = system._training_views(batch, system.draws(1))
         assert torch.equal(views[:, 0], batch["views"][:, 0])
         assert views.shape[1] == cameras.shape[1]
         counts.add(views.shape[1])
@@ -153,7 +153,7 @@ def test_the_occupancy_loss_says_that_it_needs_points(tmp_path: Path) -> None:
 def test_condition_is_dropped_per_item() -> None:
     torch.manual_seed(0)
     system = DiffusionSystem(tiny.diffusion_config(condition_dropout=0.5))
-    kept = system._dropped(torch.ones(400, 2, 3)).flatten(1)
+    kept = system._dropped(torch.ones(400, 2, 3), system.draws(400)).flatten(1)
     share = (kept == 0).all(dim=1).float().mean().item()
     assert share == pytest.approx(0.5, abs=0.1)
     assert ((kept == 0).all(dim=1) | (kept == 1).all(dim=1)).all()
@@ -162,7 +162,7 @@ def test_condition_is_dropped_per_item() -> None:
 def test_tokens_are_left_out_one_by_one() -> None:
     torch.manual_seed(0)
     system = DiffusionSystem(tiny.diffusion_config(condition_dropout=0.0, token_dropout=0.25))
-    kept = (system._dropped(torch.ones(40, 50, 3)) == 1).all(dim=-1)
+    kept = (system._dropped(torch.ones(40, 50, 3), system.draws(40)) == 1).all(dim=-1)
     assert abs(kept.float().mean().item() - 0.75) < 0.05
     assert kept.float().mean(dim=1).std() < 0.15
 
@@ -170,7 +170,7 @@ def test_tokens_are_left_out_one_by_one() -> None:
 def test_condition_is_dropped_for_the_whole_batch_as_in_the_original() -> None:
     torch.manual_seed(0)
     system = DiffusionSystem(tiny.diffusion_config(condition_dropout=0.5, condition_drop="batch"))
-    batches = [system._dropped(torch.ones(3, 2, 3)).unique().tolist() for _ in range(200)]
+    batches = [system._dropped(torch.ones(3, 2, 3), system.draws(3)).unique().tolist() for _ in range(200)]
     assert batches.count([0.0]) + batches.count([1.0]) == 200
     assert 70 <= batches.count([0.0]) <= 130
 
@@ -180,7 +180,7 @@ def test_dropped_items_get_the_encoders_own_tokens() -> None:
     system = DiffusionSystem(tiny.diffusion_config(condition_dropout=0.5, view_encoder=clip_choice()))
     batch = diffusion_batch(8)
     condition = system.view_encoder(batch["views"], batch["world_from_camera"])
-    empty, dropped = system.view_encoder.unconditional(condition), system._dropped(condition)
+    empty, dropped = system.view_encoder.unconditional(condition), system._dropped(condition, system.draws(8))
     kinds = [
         (torch.equal(row, full), torch.equal(row, none))
         for row, full, none in zip(dropped, condition, empty, strict=True)
@@ -245,7 +245,8 @@ def test_validation_samples_from_as_many_views_as_training_prepares_for(random_v
     counts = []
     system.view_encoder.register_forward_hook(lambda _, inputs, output: counts.append(inputs[0].shape[1]))
     with torch.no_grad():
-        system.validation_step(diffusion_batch() | {"points": torch.rand(3, 5, 3), "occupancy": torch.ones(3, 5)}, 0)
+        points = {"points": torch.rand(3, 5, 3), "occupancy": torch.ones(3, 5), "index": torch.arange(3)}
+        system.validation_step(diffusion_batch() | points, 0)
     assert counts == [4, expected]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from framework.systems.draws import Draws
 from methods.craftsman.view_sets import jittered, recolored, refitted
 
 
@@ -38,9 +39,8 @@ def test_a_fitting_or_empty_view_stays() -> None:
 
 
 def test_recolouring_permutes_and_scales_the_channels_of_an_item_alike() -> None:
-    torch.manual_seed(3)
     views = boxes(16, 32).expand(8, -1, -1, -1, -1)
-    result = recolored(views, 0.2)
+    result = recolored(views, 0.2, Draws(3, range(8)))
     assert torch.equal(result[:, :, 3], views[:, :, 3])
     assert torch.equal(result[:, 0, :3, 32, 32], result[:, 1, :3, 32, 32])
     colours, before = result[:, 0, :3, 32, 32].sort(dim=1).values, torch.tensor([0.2, 0.5, 0.9])
@@ -49,12 +49,11 @@ def test_recolouring_permutes_and_scales_the_channels_of_an_item_alike() -> None
 
 
 def test_jitter_moves_each_view_a_little() -> None:
-    torch.manual_seed(0)
     views = boxes(20, 20).expand(6, -1, -1, -1, -1)
-    result = jittered(views, 0.05)
+    result = jittered(views, 0.05, Draws(0, range(6)))
     places = torch.stack([(view[3] > 0.5).nonzero().float().mean(dim=0) for view in result.flatten(0, 1)])
     assert len(places.round().unique(dim=0)) > 6
     # Five hundredths of 64 pixels, and the same share of the distance from the middle.
     assert (places - 31.5).abs().max() <= 64 * 0.05 * 1.05 + 0.5
     assert all(abs(side_of(view) - 20) <= 2 for view in result.flatten(0, 1))
-    assert torch.equal(jittered(boxes(0), 0.05), boxes(0))
+    assert torch.equal(jittered(boxes(0), 0.05, Draws(0, [0])), boxes(0))
