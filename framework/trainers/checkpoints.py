@@ -168,7 +168,7 @@ class KeepCheckpoints(Checkpoint):
 
 
 def read_best(folder: Path) -> dict[str, Any] | None:
-    """Return step, metric and value of `best.ckpt` in a checkpoint folder, or None without one.
+    """Return step, metric, mode (min or max) and value of `best.ckpt` in a checkpoint folder, or None without one.
 
     CheckpointError when the record is damaged.
     """
@@ -177,7 +177,8 @@ def read_best(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         record = read_json(path)
-        return {"step": int(record["step"]), "metric": str(record["metric"]), "value": float(record["value"])}
+        facts = {"step": int(record["step"]), "metric": str(record["metric"]), "value": float(record["value"])}
+        return facts | {"mode": str(record["mode"])}
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise CheckpointError(f"{path} is damaged ({error}). Remove it: the next validation writes it anew") from error
 
