@@ -8,8 +8,9 @@ from typing import Any
 from framework import registry
 from framework.cli.arguments import Command
 from framework.config.build import from_dict
-from framework.config.compose import compose, groups, read_yaml, resolve
+from framework.config.compose import complete, compose, groups, read_yaml, resolve
 from framework.config.errors import ConfigError
+from framework.config.folders import choice_files
 from framework.config.overrides import assign, escape
 from framework.weights.runs import find_run
 
@@ -25,10 +26,10 @@ def build(command: Command) -> Any:
     try:
         return from_dict(options, resolve(mapping_of(command, options)))
     except ConfigError as error:
-        file = _saved_file(command, options)
-        if file is None or error.path == str(file) or any(_overlap(error.path, key) for key, _ in command.assignments):
+        files = [str(file) for file in _sources(error.path, command, options)]
+        if not files or any(file in str(error) for file in files):
             raise
-        raise ConfigError(error.path, f"{error.message.rstrip('.')} (in {file}).") from error
+        raise ConfigError(error.path, f"{error.message.rstrip('.')} (in {', '.join(files)}).") from error
 
 
 def mapping_of(command: Command, options: type) -> dict[str, Any]:
@@ -106,6 +107,16 @@ def _saved_file(command: Command, options: type) -> Path | None:
     if not run or run == "null" or not {"system", "method"} & set(field_names(options)):
         return None
     return find_run(run) / "config.yaml"
+
+
+def _sources(path: str, command: Command, options: type) -> list[Path]:
+    """The files that the option at `path` may come from; none where the command itself gives it."""
+    chosen = {key: text for key, text in command.assignments if key in groups()}
+    if path in chosen or any(_overlap(path, key) for key, _ in command.assignments if key not in chosen):
+        return []
+    saved = _saved_file(command, options)
+    read = [group for group in chosen if group in (RECIPES, path.partition(".")[0])]
+    return [*filter(None, [saved]), *(choice_files(group)[complete(group, chosen[group])] for group in read)]
 
 
 def _overlap(path: str, key: str) -> bool:

@@ -59,14 +59,18 @@ def compose(chosen: Mapping[str, str]) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    words = [f"{group}={complete(group, name)}" for group, name in chosen.items()]
+    names = {group: complete(group, name) for group, name in chosen.items()}
+    files = [choice_files(group)[name] for group, name in names.items()]
+    words = [f"{group}={name}" for group, name in names.items()]
     own, *others = config_folders()
     try:
+        for file in files:
+            read_yaml(file)  # Hydra would follow nested lists and aliases until the memory is full
         with initialize_config_dir(str(own), version_base="1.3"):
             config = hydra_compose("config", overrides=[*words, *_search_path(others)])
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        files = [str(choice_files(group)[complete(group, name)]) for group, name in chosen.items()]
-        raise ConfigError(" ".join(words), f"{_first_line(error)} (in {', '.join(files)})") from error
+    except (ConfigError, HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
+        shown = files or [own / "config.yaml"]
+        raise ConfigError(" ".join(words), f"{_told(error)} (in {', '.join(map(str, shown))})") from error
     return OmegaConf.to_container(config, resolve=False)  # type: ignore[return-value]
 
 
@@ -128,6 +132,14 @@ def _search_path(folders: Sequence[Path]) -> list[str]:
     """The override that adds folders to Hydra's search path, behind its own."""
     quoted = ["'file://" + str(folder).replace("'", r"\'") + "'" for folder in folders]
     return [f"hydra.searchpath=[{','.join(quoted)}]"] if quoted else []
+
+
+def _told(error: BaseException) -> str:
+    """What went wrong while files were composed; Hydra's own exception may be silent about its cause."""
+    if isinstance(error, ConfigError):
+        return error.message
+    cause = error if str(error) or error.__cause__ is None else error.__cause__
+    return " ".join(str(cause).split()) if type(cause).__module__.startswith("yaml") else _first_line(cause)
 
 
 def _first_line(error: BaseException) -> str:

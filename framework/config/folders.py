@@ -63,7 +63,7 @@ def choice_files(group: str) -> dict[str, Path]:
     """Return the files that can be chosen in a group, by name, nested ones as `<name>/<preset>`; sorted."""
     found: dict[str, Path] = {}
     for folder in config_folders():
-        for file in (folder / group).rglob("*.yaml"):
+        for file in filter(Path.is_file, (folder / group).rglob("*.yaml")):
             found.setdefault(file.relative_to(folder / group).with_suffix("").as_posix(), file)
     return dict(sorted(found.items()))
 
@@ -92,7 +92,7 @@ def _folder_of(path: str) -> Path | None:
 
 def _files(folder: Path) -> list[str]:
     """The files of all groups, relative to `folder`; what lies beside the groups is nobody's choice."""
-    return sorted(file.relative_to(folder).as_posix() for file in folder.glob("*/**/*.yaml"))
+    return sorted(file.relative_to(folder).as_posix() for file in folder.glob("*/**/*.yaml") if file.is_file())
 
 
 def _warn(text: str) -> None:

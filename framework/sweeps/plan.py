@@ -15,7 +15,7 @@ from framework.config.errors import ConfigError
 from framework.sweeps.config import SweepOptions
 
 PLAN_FILE = "sweep.json"
-FOLDER = re.compile(r"\w[\w.+=-]*", re.ASCII)
+FOLDER = re.compile(r"\w[\w.+=-]{0,63}", re.ASCII)
 """Names of jobs: nothing in them leads out of the sweep's folder."""
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from framework.artifacts.atomic import write_json
+from framework.config.errors import ConfigError
 from framework.config.places import PACKAGE, shipped
 from framework.sweeps.config import SweepOptions
 from framework.sweeps.job_folder import JobFolder
@@ -69,8 +70,15 @@ class Process:
 
 
 def start(job: Job, verb: str, folder: JobFolder, slot: int, options: SweepOptions) -> Process | None:
-    """Start or continue a job; None when a process of an earlier sweep still works on it."""
-    folder.path.mkdir(parents=True, exist_ok=True)
+    """Start or continue a job; None when a process of an earlier sweep still works on it.
+
+    ConfigError when its folder can't be made.
+    """
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"the folder {folder.path} can't be made ({error.strerror}). Move away what lies there."
+        raise ConfigError("output", problem) from error
     with folder.log.open("ab") as log:
         if not _lock(log):
             return None

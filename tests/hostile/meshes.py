@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from tests.hostile.odd_files import cuts, damaged, odd_places
+from tests.hostile.files import cuts, damaged, odd_places, put
 from tests.hostile.pictures import png, zlib_bomb
 from tests.hostile.sandbox import Hostile
 
@@ -53,7 +53,7 @@ def mesh_case(
     def write(folder: Path) -> object:
         if isinstance(content, str):
             return (folder / file).write_text(content)
-        return (folder / file).write_bytes(content) if isinstance(content, bytes) else content(folder / file)
+        return put(folder / file, content)
 
     return Hostile(f"mesh-{name}", write, (*COMMAND, f"source={{folder}}/{file}"), says=file, may_load=may_load)
 

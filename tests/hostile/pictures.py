@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image as PilImage
 
-from tests.hostile.odd_files import cuts, damaged, odd_places, zeros_bomb
+from tests.hostile.files import Content, cuts, damaged, odd_places, put, zeros_bomb
 from tests.hostile.sandbox import Hostile
 
 COMMAND = ("predict", "method=craftsman/small", "stages=..matting", "device=cpu", "turntable=false")
@@ -41,11 +41,11 @@ def pictures() -> Iterator[Hostile]:
         yield _case(f"exif-{name}", ".jpg", content, may_load=True)
 
 
-def _case(name: str, suffix: str, content: bytes | Callable[[Path], object], may_load: bool = False) -> Hostile:
+def _case(name: str, suffix: str, content: Content, may_load: bool = False) -> Hostile:
     file = f"trap{suffix}"
 
-    def write(folder: Path) -> object:
-        return (folder / file).write_bytes(content) if isinstance(content, bytes) else content(folder / file)
+    def write(folder: Path) -> None:
+        put(folder / file, content)
 
     words = (*COMMAND, f"input={{folder}}/{file}", "output=out")
     return Hostile(f"picture-{name}", write, words, says=file, may_load=may_load)

@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,12 @@ from framework.tasks.config import InputOptions, PredictOptions
 from framework.tasks.predict import run as predict
 from framework.testing.tiny import register_tiny
 from framework.testing.tiny_pipeline import register_tiny_stages, tiny_method
+from tests.hostile.files import Content, Payload, content_of, cuts, damaged_json, put
 from tests.hostile.meshes import BOX
-from tests.hostile.odd_files import cuts
 from tests.hostile.pictures import png, zlib_bomb
 from tests.hostile.sandbox import Hostile
-from tests.hostile.weights import Payload, texts
+from tests.hostile.weights import texts
 
-Content = bytes | Callable[[Path], object]
 TRAIN = ("train", "run=run", "trainer.max_steps=4")
 VALIDATE = ("validate", "run=run")
 
@@ -43,15 +42,15 @@ def runs() -> Iterator[Hostile]:
     register_tiny_stages()
     for name, content in (*texts(), *_options()):
         yield _training(f"options-{name}", "config.yaml", content, TRAIN)
-    for name, content in (*_json(), ("legs", b'{"legs": 5}'), ("pipe", os.mkfifo)):
+    for name, content in (*damaged_json(), ("legs", b'{"legs": 5}'), ("pipe", os.mkfifo)):
         yield _training(f"manifest-{name}", "manifest.json", content, TRAIN, may_load=name == "pipe")
-    for name, content in _json():
+    for name, content in damaged_json():
         yield _training(f"best-{name}", "checkpoints/best.json", content, VALIDATE)
     for name, content in _metrics():
         yield _training(f"metrics-{name}", "metrics.csv", content, TRAIN)
     for name, content in (*cuts(whole_training()["checkpoints/last.ckpt"]), *_checkpoints()):
         yield _training(f"checkpoint-{name}", "checkpoints/last.ckpt", content, TRAIN)
-    for name, content in (*_json(), *_records()):
+    for name, content in (*damaged_json(), *_records()):
         words = ("predict", "run=run", "stages=paint..")
         yield _prediction(f"record-{name}", "case/case.json", content, words, may_load=True)
     for name, content in _pictures():
@@ -60,22 +59,15 @@ def runs() -> Iterator[Hostile]:
         )
     for name, content in cuts(BOX.export(file_type="glb")):
         yield _prediction(f"mesh-{name}", "case/slab.glb", content, ("predict", "run=run", "stages=paint.."))
-    for name, content in (*_json(), *_cameras()):
+    for name, content in (*damaged_json(), *_cameras()):
         yield _views(f"cameras-{name}", content)
 
 
 def _case(name: str, files: dict[str, bytes], place: str, content: Content, **more: Any) -> Hostile:
     def write(folder: Path) -> None:
-        for file, data in (files | {place: b""}).items():
-            path = folder / "run" / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-        path = folder / "run" / place
-        path.unlink()
-        if isinstance(content, bytes):
-            path.write_bytes(content)
-        else:
-            content(path)
+        changed: dict[str, Content] = {**files, place: content}
+        for file, data in changed.items():
+            put(folder / "run" / file, data)
 
     return Hostile(f"run-{name}", write, **{"says": Path(place).name} | more, in_work=True)
 
@@ -100,17 +92,13 @@ def _views(name: str, content: Content) -> Hostile:
     return _case(name, files, "case/views/cameras.json", content, words=words, says="views")
 
 
-def _content(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 @functools.cache
 def whole_training() -> dict[str, bytes]:
     """The files of a training of two steps that is fine."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         words = ["system.type=testing/tiny", "data.type=testing/tiny", "device=cpu", "trainer.val_interval=1"]
         assert main(["train", *words, "trainer.max_steps=2", f"output={folder}/run"]) == 0
-        return _content(Path(folder) / "run")
+        return content_of(Path(folder) / "run")
 
 
 @functools.cache
@@ -128,7 +116,7 @@ def whole_prediction() -> dict[str, bytes]:
             turntable=False,
         )
         assert predict(options) == 0
-        return _content(Path(folder) / "run")
+        return content_of(Path(folder) / "run")
 
 
 def _options() -> Iterator[tuple[str, bytes]]:
@@ -147,15 +135,6 @@ def _options() -> Iterator[tuple[str, bytes]]:
     ):
         yield f"value-{name}", yaml.safe_dump(whole | {section: value}).encode()
     yield "nothing", b"{}"
-
-
-def _json() -> Iterator[tuple[str, bytes]]:
-    yield "nested", b"[" * 100_000 + b"]" * 100_000
-    yield "list", b"[1, 2]"
-    yield "number", b"NaN"
-    yield "cut", b'{"legs": ['
-    yield "wide", '{"a": 1}'.encode("utf-16")
-    yield "binary", bytes(range(256))
 
 
 def _metrics() -> Iterator[tuple[str, bytes]]:

@@ -1,13 +1,16 @@
 """Commands on hostile files, run in a forked process under watch.
 
 The process is forked once for many files. For each it runs `framework.cli.main` in an empty working folder and reports
-what came out: exit code, text, memory, and every deed that reading a file must not lead to, as Python's audit events
-tell: programs, connections, files written outside the working folder, files read in the secret one. A command that
-uses up its processor time, or sleeps for good, ends its process, and the next file gets a new one.
+what came out: exit code, text, memory, and every deed that reading a file must not lead to. Python's audit events tell
+of programs, connections, files changed outside the working folder and files read in the secret one; lists of all files
+before and after tell the rest, and whether any of the traps left its mark, a file named `owned`. A command that uses up
+its processor time, or sleeps for good, ends its process, and the next file gets a new one.
 """
 
 from __future__ import annotations
 
+import getpass
+import importlib
 import json
 import os
 import resource
@@ -18,22 +21,34 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from framework.cli import main
+from framework.config.folders import config_folders
 
 SECONDS = 10
 """Processor time for one command."""
-PEAK = 2 * 2**30
-"""Memory that one command may take in bytes."""
-CEILING = 4 * 2**30
-"""Memory beyond which the system refuses, so that a failing test does not take the machine down."""
+MEMORY = 3 * 2**29
+"""Bytes by which a command may grow: with torch and the rest, about 0.45 GiB, it stays within 2 GiB.
+
+The system refuses more than this (RLIMIT_DATA: what a process takes and does not share), and the largest size that the
+process had (VmHWM, files that it mapped included) is checked against it too.
+"""
 ASLEEP = 20.0
 """Seconds without any processor time after which a command counts as blocked for good."""
+MARK = "owned"
+"""How the file is named that any code in a hostile file would make."""
+MAY_APPEAR = {"said.txt", "out"}
+"""What a command may make in its working folder, beside what lay there before."""
 PROGRAMS = {"git", "uname"}
 """Asked for the commit and the processor that go into a manifest."""
+JOB = ["-m", "framework.sweeps.job"]
+"""What a sweep starts."""
+CHANGES = {"os.remove", "os.rmdir", "os.mkdir", "os.rename", "os.symlink", "os.link", "os.truncate", "os.chmod"}
+"""Audit events whose first arguments are paths of what is changed."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +67,8 @@ class Hostile:
     """Whether success is as good as an error: what is hostile may also be left out."""
     in_work: bool = False
     """Whether the files lie in the working folder itself, where the command may write."""
+    installed: bool = False
+    """Whether the files are installed packages: the folder is one that Python looks in."""
 
 
 @dataclass
@@ -71,8 +88,14 @@ class Outcome:
     """How the process ended, if it did not survive."""
 
 
-def run_all(cases: Sequence[Hostile], root: Path) -> list[Outcome]:
-    """Write the files of all cases below `root`, run their commands, and return what became of each."""
+Program = Callable[[list[str]], int]
+
+
+def run_all(cases: Sequence[Hostile], root: Path, program: Program = main) -> list[Outcome]:
+    """Write the files of all cases below `root`, run their commands, and return what became of each.
+
+    `program` takes the words of a command and returns its exit code.
+    """
     (root / "secret").mkdir(parents=True)
     (root / "secret" / "secret.txt").write_text("a secret")
     for case in cases:
@@ -82,18 +105,18 @@ def run_all(cases: Sequence[Hostile], root: Path) -> list[Outcome]:
     before = _listing(root)
     outcomes: list[Outcome] = []
     while len(outcomes) < len(cases):
-        outcomes += _in_a_process(cases[len(outcomes) :], root)
+        outcomes += _in_a_process(cases[len(outcomes) :], root, program)
     _note_changes(outcomes, before, _listing(root))
     return outcomes
 
 
 def _listing(root: Path) -> dict[str, int]:
-    """Size of every file outside the working folders."""
-    found = {}
+    """Size of every file that no command may change or make."""
+    found = {str(path): 0 for path in (*root.iterdir(), *root.glob("work/*/*")) if path.name not in MAY_APPEAR}
     for part in ("files", "secret"):
         for parent, folders, names in os.walk(root / part):
             found |= {str(Path(parent, name)): os.lstat(Path(parent, name)).st_size for name in folders + names}
-    return found | {str(path): 0 for path in root.iterdir()}
+    return found | {str(path): 0 for path in root.glob(f"**/{MARK}*")}
 
 
 def _note_changes(outcomes: Sequence[Outcome], before: dict[str, int], after: dict[str, int]) -> None:
@@ -109,7 +132,7 @@ def _is_folder_of(path: str, listing: dict[str, int]) -> bool:
     return any(other.startswith(path + os.sep) for other in listing)
 
 
-def _in_a_process(cases: Sequence[Hostile], root: Path) -> list[Outcome]:
+def _in_a_process(cases: Sequence[Hostile], root: Path, program: Program) -> list[Outcome]:
     """Outcomes of the first cases: all of them, or up to the one that ended the process."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -117,7 +140,7 @@ def _in_a_process(cases: Sequence[Hostile], root: Path) -> list[Outcome]:
         code = 1
         try:
             os.close(reader)
-            _work(cases, root, writer)
+            _work(cases, root, writer, program)
             code = 0
         finally:
             if sys.exception() is not None:
@@ -160,24 +183,24 @@ def _ticks(child: int) -> int:
     return int(facts[11]) + int(facts[12]) + (time.monotonic_ns() if facts[0] == "R" else 0)
 
 
-def _work(cases: Sequence[Hostile], root: Path, writer: int) -> None:
+def _work(cases: Sequence[Hostile], root: Path, writer: int, program: Program) -> None:
     sys.dont_write_bytecode = True
     deeds: list[str] = []
     place: list[Path] = [root]
     sys.addaudithook(lambda event, arguments: _watch(event, arguments, place[0], root, deeds))
-    memory = _status("VmData") + CEILING
+    memory = _status("VmData") + MEMORY
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for case in cases:
         place[0] = root / "work" / case.name
         os.chdir(place[0])
         deeds.clear()
-        outcome = _watched(case, root / "files" / case.name)
+        outcome = _watched(case, root / "files" / case.name, program)
         outcome.deeds = list(deeds)
         os.write(writer, json.dumps(vars(outcome)).encode() + b"\n")
 
 
-def _watched(case: Hostile, folder: Path) -> Outcome:
+def _watched(case: Hostile, folder: Path, program: Program) -> Outcome:
     """Run one command; the file with what it says stays open in place of standard output and error."""
     used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
     resource.setrlimit(resource.RLIMIT_CPU, (int(used) + SECONDS + 1, resource.RLIM_INFINITY))
@@ -185,10 +208,28 @@ def _watched(case: Hostile, folder: Path) -> Outcome:
     before = _status("VmRSS")
     with Path("said.txt").open("w+") as said:
         _say_into(said.fileno())
-    code = main([word.replace("{folder}", str(folder)) for word in case.words])
+    with _importable(folder) if case.installed else nullcontext():
+        code = program([word.replace("{folder}", str(folder)) for word in case.words])
     sys.stdout.flush()
     sys.stderr.flush()
     return Outcome(case.name, code, Path("said.txt").read_text(errors="replace"), _status("VmHWM") - before)
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let Python find the packages in a folder as long as the block lasts."""
+    sys.path.append(str(folder))
+    _look_again()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        _look_again()
+
+
+def _look_again() -> None:
+    importlib.invalidate_caches()
+    config_folders.cache_clear()
 
 
 def _say_into(descriptor: int) -> None:
@@ -210,18 +251,26 @@ def _watch(event: str, arguments: tuple[Any, ...], work: Path, root: Path, deeds
     if event in ("os.system", "os.exec", "os.posix_spawn", "socket.connect", "socket.getaddrinfo", "pickle.find_class"):
         deeds.append(f"{event} {arguments[:2]!r:.200}")
     elif event == "subprocess.Popen":
-        program = arguments[1][0] if isinstance(arguments[1], (list, tuple)) else arguments[0]
-        if Path(str(program)).name not in PROGRAMS:
-            deeds.append(f"program {program}")
+        command = arguments[1] if isinstance(arguments[1], (list, tuple)) else [arguments[0]]
+        if Path(str(command[0])).name not in PROGRAMS and list(command[1:3]) != JOB:
+            deeds.append(f"program {command!r:.200}")
     elif event == "open" and isinstance(arguments[0], (str, bytes)):
-        path = Path(os.path.abspath(os.fsdecode(arguments[0])))  # noqa: PTH100
+        path = _path(arguments[0])
         writes = bool(arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)) if arguments[2] is not None else False
         if root / "secret" in path.parents:
             deeds.append(f"read {path}")
         if writes and not _may_be_written(path, work):
             deeds.append(f"wrote {path}")
+    elif event in CHANGES:
+        paths = [_path(argument) for argument in arguments if isinstance(argument, (str, bytes, os.PathLike))]
+        deeds += [f"{event} {path}" for path in paths if not _may_be_written(path, work)]
+
+
+def _path(name: str | bytes | os.PathLike[str]) -> Path:
+    return Path(os.path.abspath(os.fsdecode(name)))  # noqa: PTH100
 
 
 def _may_be_written(path: Path, work: Path) -> bool:
-    free = (work, Path("/dev"), Path("/proc/self"), Path(tempfile.gettempdir()) / "torchinductor_root")
+    cache = Path(tempfile.gettempdir()) / f"torchinductor_{getpass.getuser()}"
+    free = (work, Path("/dev"), Path("/proc/self"), cache)
     return any(folder == path or folder in path.parents for folder in free)

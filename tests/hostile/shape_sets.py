@@ -11,7 +11,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +21,14 @@ from framework.data.lmdb_store import LMDB_FILE, encode, write_lmdb
 from framework.data.shape_files import read_object
 from framework.optional import has
 from tests.data.balls import write_balls
-from tests.hostile.odd_files import cuts, damaged, odd_places, zeros_bomb
+from tests.hostile.files import Content, Payload, content_of, cuts, damaged, odd_places, put, zeros_bomb
 from tests.hostile.pictures import png, zlib_bomb
 from tests.hostile.safetensors_files import broken_safetensors
 from tests.hostile.sandbox import Hostile
 
-Content = bytes | Callable[[Path], object]
 NAME = "s/t0"
 POINTS, CLOUD = f"geometry/{NAME}/points.npz", f"geometry/{NAME}/pointcloud.npz"
 PAGE = 4096
-
-
-class Payload:
-    """What a pickle with code in it looks like."""
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return os.system, ("touch owned",)
 
 
 @functools.cache
@@ -44,7 +36,7 @@ def whole_set() -> dict[str, bytes]:
     """The files of a set of one object that is fine."""
     with tempfile.TemporaryDirectory() as folder:
         root = write_balls(Path(folder), train=1, val=0)
-        return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        return content_of(root)
 
 
 @functools.cache
@@ -101,12 +93,7 @@ def _case(
     def write(folder: Path) -> None:
         kept = {place: content for place, content in whole_set().items() if not place.startswith(without)}
         for place, content in (kept | changes).items():
-            path = folder / "set" / place
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(content, bytes):
-                path.write_bytes(content)
-            else:
-                content(path)
+            put(folder / "set" / place, content)
 
     words = ("prepare", "data=shapes", "source={folder}/set", "output=out")
     return Hostile(f"set-{name}", write, words, says=says, may_load=may_load)

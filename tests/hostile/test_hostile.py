@@ -10,9 +10,11 @@ import pytest
 from tests.hostile.gltf import gltf
 from tests.hostile.meshes import meshes
 from tests.hostile.pictures import pictures
+from tests.hostile.recipes import recipes
 from tests.hostile.runs import runs
-from tests.hostile.sandbox import PEAK, Hostile, Outcome, run_all
+from tests.hostile.sandbox import MEMORY, Hostile, Outcome, run_all
 from tests.hostile.shape_sets import shape_sets
+from tests.hostile.sweeps import sweeps
 from tests.hostile.weights import weights
 
 FAMILIES: dict[str, Callable[[], Iterator[Hostile]]] = {
@@ -22,6 +24,8 @@ FAMILIES: dict[str, Callable[[], Iterator[Hostile]]] = {
     "shape_sets": shape_sets,
     "weights": weights,
     "runs": runs,
+    "sweeps": sweeps,
+    "recipes": recipes,
 }
 
 
@@ -38,7 +42,7 @@ def judged(case: Hostile, outcome: Outcome) -> list[str]:
         wrong.append(f"the error does not name '{case.says}'")
     unclear = ("Traceback", "Unable to allocate", "can't allocate", "MemoryError", "object at 0x")
     wrong += [f"'{word}' is in the text" for word in unclear if word in outcome.text]
-    if outcome.peak > PEAK:
+    if outcome.peak > MEMORY:
         wrong.append(f"it took {outcome.peak / 2**30:.1f} GiB")
     return wrong
 

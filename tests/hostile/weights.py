@@ -11,7 +11,7 @@ import struct
 import tarfile
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,11 @@ from safetensors.torch import save
 
 from framework.config.build import to_dict
 from methods.craftsman.systems import AutoencoderSystem
-from tests.hostile.odd_files import cuts, damaged, odd_places, zeros_bomb
+from tests.hostile.files import Content, Payload, cuts, damaged, odd_places, put, zeros_bomb
 from tests.hostile.safetensors_files import broken_safetensors
 from tests.hostile.sandbox import Hostile
 from tests.methods.craftsman.official_files import CLIP_CONFIG, TINY_CONFIG, tiny_state, write_folder
 from tests.methods.craftsman.tiny import autoencoder_config
-
-Content = bytes | Callable[[Path], object]
 
 
 def weights() -> Iterator[Hostile]:
@@ -51,10 +49,8 @@ def weights() -> Iterator[Hostile]:
 
 
 def _official(name: str, file: str, content: Content, source: str | None = None) -> Hostile:
-    def write(folder: Path) -> object:
-        path = folder / file
-        path.parent.mkdir(exist_ok=True)
-        return path.write_bytes(content) if isinstance(content, bytes) else content(path)
+    def write(folder: Path) -> None:
+        put(folder / file, content)
 
     words = ("export", f"weights={{folder}}/{source or file}", "output=out")
     return Hostile(f"weights-{name}", write, words, says=source or Path(file).name)
@@ -63,23 +59,12 @@ def _official(name: str, file: str, content: Content, source: str | None = None)
 def _companion(name: str, file: str, content: Content) -> Hostile:
     """A checkpoint that is fine, with a bad text beside it."""
 
-    def write(folder: Path) -> object:
+    def write(folder: Path) -> None:
         write_folder(folder / "official", tiny_state())
-        path = folder / "official" / file
-        path.unlink()
-        return path.write_bytes(content) if isinstance(content, bytes) else content(path)
+        (folder / "official" / file).unlink()
+        put(folder / "official" / file, content)
 
     return Hostile(f"weights-{name}", write, ("export", "weights={folder}/official", "output=out"), says="official")
-
-
-class Payload:
-    """What a pickle with code in it looks like."""
-
-    def __init__(self, *call: Any) -> None:
-        self.call = call
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return self.call[0], self.call[1:]
 
 
 def _torch(content: Any, zipped: bool = True) -> bytes:
@@ -241,7 +226,7 @@ def _cliptexts() -> Iterator[tuple[str, bytes]]:
 
 
 @functools.cache
-def _whole_folder() -> dict[str, bytes]:
+def whole_weights() -> dict[str, bytes]:
     """A weights folder of a tiny autoencoder."""
     torch.manual_seed(0)
     system = AutoencoderSystem(autoencoder_config())
@@ -251,12 +236,12 @@ def _whole_folder() -> dict[str, bytes]:
 
 
 def _described(**changes: Any) -> bytes:
-    return json.dumps(json.loads(_whole_folder()["config.json"]) | changes).encode()
+    return json.dumps(json.loads(whole_weights()["config.json"]) | changes).encode()
 
 
 def _configured(name: str, value: Any, section: str = "shape_model") -> bytes:
     """The description, with one option of the network changed."""
-    description = json.loads(_whole_folder()["config.json"])
+    description = json.loads(whole_weights()["config.json"])
     description["config"][section][name] = value
     return json.dumps(description).encode()
 
@@ -266,8 +251,8 @@ def _folders() -> Iterator[tuple[str, dict[str, Content]]]:
     texts: dict[str, Content] = {
         "nested": b"[" * 100_000 + b"]" * 100_000,
         "list": b"[]",
-        "cut": _whole_folder()["config.json"][:50],
-        "wide": _whole_folder()["config.json"].decode().encode("utf-16"),
+        "cut": whole_weights()["config.json"][:50],
+        "wide": whole_weights()["config.json"].decode().encode("utf-16"),
         "schema-later": _described(schema=99),
         "schema-text": _described(schema="1"),
         "schema-infinite": _described(schema=float("inf")),
@@ -293,20 +278,15 @@ def _folders() -> Iterator[tuple[str, dict[str, Content]]]:
         yield f"tensors-{name}", {"model.safetensors": content}
     for name, write in odd_places():
         yield f"tensors-place-{name}", {"model.safetensors": write}
-    with_nan = bytearray(_whole_folder()["model.safetensors"])
+    with_nan = bytearray(whole_weights()["model.safetensors"])
     with_nan[-4:] = struct.pack("<f", float("nan"))
     yield "tensors-one-nan", {"model.safetensors": bytes(with_nan)}
 
 
 def _folder(name: str, changes: dict[str, Content]) -> Hostile:
     def write(folder: Path) -> None:
-        (folder / "own").mkdir()
-        for file, content in (_whole_folder() | changes).items():
-            path = folder / "own" / file
-            if isinstance(content, bytes):
-                path.write_bytes(content)
-            else:
-                content(path)
+        for file, content in (whole_weights() | changes).items():
+            put(folder / "own" / file, content)
 
     # Weights are read before the data, which are not there.
     words = ("validate", "weights={folder}/own", "data=shapes", "data.root=absent", "device=cpu")

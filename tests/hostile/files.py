@@ -1,15 +1,42 @@
-"""What can lie in the place of a file, whatever its format."""
+"""What can lie in the place of a file, whatever its format; writing and gathering the files of a case."""
 
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-Writer = Callable[[Path], object]
+Content = bytes | Callable[[Path], object]
+"""What stands at a place: bytes, or what a function makes there."""
 
 
-def odd_places() -> Iterator[tuple[str, Writer]]:
+def put(path: Path, content: Content) -> None:
+    """Make `content` at `path`, and the folders that it lies in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        content(path)
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    """Return the files below a folder, by their relative paths."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+class Payload:
+    """What a pickle with code in it looks like: reading it would call something."""
+
+    def __init__(self, *call: Any) -> None:
+        self.call = call or (os.system, "touch owned")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.call[0], self.call[1:]
+
+
+def odd_places() -> Iterator[tuple[str, Callable[[Path], object]]]:
     """Name and writer of things that are no regular file with content: pipes, devices, links, folders, nothing."""
     yield "empty", lambda path: path.write_bytes(b"")
     yield "folder", lambda path: path.mkdir()
@@ -36,10 +63,18 @@ def damaged(content: bytes, random: object, count: int, most: int = 20) -> Itera
 
 def zeros_bomb(kilobytes: int) -> bytes:
     """A raw deflate stream of so many KiB of zeros, made of one block again and again: about a thousandth of that."""
-    import zlib
-
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     packer.compress(bytes(2**10))
     packer.flush(zlib.Z_FULL_FLUSH)
     block = packer.compress(bytes(2**20)) + packer.flush(zlib.Z_FULL_FLUSH)
     return block * (kilobytes // 2**10) + packer.flush(zlib.Z_FINISH)
+
+
+def damaged_json() -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of files that hold no JSON object."""
+    yield "nested", b"[" * 100_000 + b"]" * 100_000
+    yield "list", b"[1, 2]"
+    yield "number", b"NaN"
+    yield "cut", b'{"legs": ['
+    yield "wide", '{"a": 1}'.encode("utf-16")
+    yield "binary", bytes(range(256))
