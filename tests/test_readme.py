@@ -19,6 +19,7 @@ from tests.methods.craftsman.official_files import tiny_state, write_folder
 REPOSITORY = Path(__file__).parents[1]
 DOCUMENTS = ["README.md", "docs/own_meshes.md", "docs/official_weights.md", "methods/craftsman/README.md"]
 SWEEPS = "docs/sweeps.md"
+SCALING = "docs/scaling.md"
 
 ITEMS = "batch_size=2 surface_points=64 supervision_points=32 validation_points=32"
 PROCEDURAL = f"{ITEMS} train=4 val=2 test=2 samples=200 render_size=32 processes=0"
@@ -29,7 +30,7 @@ TRAINER = "trainer.max_steps=2 trainer.val_interval=2 trainer.val_batches=1 trai
 def commands(document: str) -> list[list[str]]:
     """Words after `python launch.py` of each command in the document's code blocks."""
     blocks = re.findall(r"```bash\n(.*?)```", (REPOSITORY / document).read_text(encoding="utf-8"), flags=re.DOTALL)
-    return [shlex.split(command) for command in re.findall(r"python launch\.py (.*)", "\n".join(blocks))]
+    return [shlex.split(command) for command in re.findall(r"(?<=launch\.py )(.*)", "\n".join(blocks))]
 
 
 def prefixed(prefix: str, options: str) -> list[str]:
@@ -97,3 +98,11 @@ def test_commands_run_as_written(
 
 def test_the_documents_hold_commands() -> None:
     assert all(len(commands(document)) >= 3 for document in DOCUMENTS)
+
+
+def test_commands_for_several_devices_are_right(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are checked and not run: `tests/tasks/test_processes.py` does, with processes as the launchers start them."""
+    assert main(["train", "experiment=craftsman/small-autoencoder", *tiny(["train"])]) == 0
+    for words in commands(SCALING):
+        words = [word.replace("<id>", newest_run(workplace, "train")) for word in words]
+        assert main([*words, "--cfg"]) == 0, f"{' '.join(words)}\n{capsys.readouterr()}"

@@ -21,6 +21,7 @@ from framework.systems.draws import Draws
 from framework.systems.optimizers import build_optimizer, build_schedule
 from framework.systems.outline import check_outline
 from framework.systems.sharding import shard
+from framework.systems.step_means import StepMeans
 from framework.weights.folder import WeightsError, check_tensors, save_weights
 from framework.weights.opening import open_weights
 from framework.weights.resolve import resolve
@@ -48,6 +49,7 @@ class System(pl.LightningModule):
         super().__init__()
         self.config: Any = config
         self._batch_place: tuple[int, int, int] | None = None
+        self._step_means = StepMeans()
         if not isinstance(config, self.Config):
             raise TypeError(f"{type(self).__name__} takes a {self.Config.__name__}, got {type(config).__name__}")
 
@@ -84,25 +86,17 @@ class System(pl.LightningModule):
         return Draws(seed, items, step=step, device=self.device)
 
     def log(self, name: str, value: Any, *, batch_size: int | None = None, **options: Any) -> None:  # type: ignore[override]
-        """Log a metric as Lightning does, but always its mean over all processes.
+        """Log a metric as Lightning does, but always its mean over all processes and accumulated batches.
 
         In validation give the number of items as `batch_size`: processes may hold different numbers of them.
         """
-        if self._trainer is None or self.trainer.world_size == 1:
-            super().log(name, value, batch_size=batch_size, **options)
-        elif self.trainer.training:
-            super().log(name, self._mean_if_due(value), batch_size=batch_size, **options)
-        else:
+        if self._trainer is None or not self.trainer.training:
             # Lightning averages these counts as integers, which is exact for multiples of the number of processes.
-            scaled = batch_size and batch_size * self.trainer.world_size
+            scaled = batch_size and batch_size * (self.trainer.world_size if self._trainer else 1)
             super().log(name, value, batch_size=scaled, **options | {"sync_dist": True})
-
-    def _mean_if_due(self, value: Any) -> Any:
-        """The mean over processes at the steps that loggers write: processes that wait at every step are slow."""
-        step = self.trainer.fit_loop.total_batch_idx // self.trainer.accumulate_grad_batches + 1
-        if not isinstance(value, Tensor) or step % self.trainer.log_every_n_steps:  # type: ignore[attr-defined]
-            return value
-        return self.trainer.strategy.reduce(value.detach().clone(), reduce_op="mean")
+        else:
+            value = self._step_means.add(name, value, self.trainer) if isinstance(value, Tensor) else value
+            super().log(name, value, batch_size=batch_size, **options)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Log the learning rate of the first optimiser."""

@@ -238,3 +238,13 @@ def test_two_processes_share_one_run_folder(workplace: Path) -> None:
     assert manifest(runs[0])["status"] == "finished"
     assert process.stdout.count("finished at step 6") == 1
     assert len((runs[0] / "metrics.csv").read_text().splitlines()) >= 3
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_number_ends_all_processes(workplace: Path) -> None:
+    """Item 1 is in the batch of one of them only."""
+    options = ["trainer.strategy=ddp", "trainer.devices=2", "data.nan_at=1", "data.items=8", "data.batch_size=4"]
+    process = in_a_process(*options, "trainer.log_interval=1", "output=run")
+    assert process.returncode == 1
+    assert "error: the loss is n" in process.stderr  # nan, or not finite on another process
+    assert "TrainingDiverged" in manifest(workplace / "run")["reason"]

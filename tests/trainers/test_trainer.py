@@ -13,6 +13,7 @@ from framework.trainers.checkpoints import BEST, LAST, checkpoint_weights, read_
 from framework.trainers.config import LoggerConfig, TrainerConfig
 from framework.trainers.loggers import read_metrics
 from framework.trainers.run_folder import RunFolder
+from framework.trainers.strategy import check_processes
 from framework.trainers.trainer import build_evaluator, build_trainer
 
 OPTIONS: dict[str, Any] = {"val_interval": 4, "checkpoint_interval": 5, "log_interval": 2, "ema_decay": 0.9}
@@ -165,6 +166,12 @@ def test_the_evaluator_measures_the_same_twice_and_writes_nothing(
     [
         ({}, "tpu", "device: 'tpu' is unknown"),
         ({"precision": "16-mixed"}, "cpu", "trainer.precision: 16-mixed needs a GPU"),
+        (
+            {"strategy": "fsdp"},
+            "cpu",
+            "trainer.strategy: fsdp shares weights among several processes, but there is one",
+        ),
+        ({"devices": -1}, "cpu", r"trainer.devices: -1 takes all GPUs. On the CPU say how many processes"),
     ],
 )
 def test_what_this_machine_can_not_do_is_said_first(
@@ -172,3 +179,17 @@ def test_what_this_machine_can_not_do_is_said_first(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         build_trainer(TrainerConfig(**options), LoggerConfig(), RunFolder(tmp_path), 0, device=device)
+
+
+def test_half_precision_does_not_go_with_shards() -> None:
+    """Said apart from the rest: on the CPU half precision is refused before."""
+    with pytest.raises(ValueError, match="trainer.precision: 16-mixed does not go with fsdp"):
+        check_processes(TrainerConfig(strategy="fsdp", devices=2, precision="16-mixed"), "cpu")
+
+
+def test_torchrun_must_start_as_many_processes_as_the_options_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    check_processes(TrainerConfig(devices=2), "cpu")
+    with pytest.raises(ValueError, match=r"torchrun started 2 processes, but .* is 1. Give trainer.devices the number"):
+        check_processes(TrainerConfig(), "cpu")
