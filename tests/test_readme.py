@@ -101,7 +101,7 @@ def test_the_documents_hold_commands() -> None:
 
 
 def test_commands_for_several_devices_are_right(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """They are checked and not run: `tests/tasks/test_processes.py` does, with processes as the launchers start them."""
+    """Checked, not run: `tests/tasks/test_processes.py` runs such ones, with processes as the launchers start them."""
     assert main(["train", "experiment=craftsman/small-autoencoder", *tiny(["train"])]) == 0
     for words in commands(SCALING):
         words = [word.replace("<id>", newest_run(workplace, "train")) for word in words]
