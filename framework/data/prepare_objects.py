@@ -7,6 +7,7 @@ raised, since it would go wrong for every object.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import time
@@ -17,9 +18,11 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from framework.artifacts.atomic import atomic_folder, write_json
 from framework.data.config import PrepareShapesConfig
 from framework.data.mesh_samples import SampleCounts, prepared_mesh, render_views, sample_mesh, view_rotations
 from framework.data.preparation import Outcome
@@ -27,6 +30,8 @@ from framework.data.shape_files import ShapeFileError, read_object, write_arrays
 from framework.geometry.mesh import Mesh
 from framework.renderers.config import TorchRasterizerConfig
 from framework.renderers.torch_rasterizer import TorchRasterizer
+
+FACTS_FILE = "facts.json"
 
 # What geometry and rendering raise for a mesh that is odd in a way that no check names. OSError is not among them: by
 # then the mesh is read, and the disk is at fault.
@@ -89,7 +94,7 @@ def prepare_objects(tasks: Sequence[ObjectTask], packed: set[str], workers: int,
     missing = []
     for task in tasks:
         if task.id in packed or (task.geometry.is_dir() and not (check and _is_damaged(task))):
-            yield Outcome(id=task.id, source=str(task.path), status="kept")
+            yield Outcome(id=task.id, source=str(task.path), status="kept", **_facts(task))
         else:
             missing.append(task)
     if workers == 1 or len(missing) < 2:
@@ -119,16 +124,21 @@ def _written(task: ObjectTask, start: float) -> Outcome:
         rotations = view_rotations(config.view_groups, seed)
         rasterizer = TorchRasterizer(TorchRasterizerConfig())
         write_views(task.images, render_views(mesh, rotations, config.view_size, rasterizer), rotations)
-    write_arrays(task.geometry, arrays)
-    return Outcome(
-        id=task.id,
-        source=str(task.path),
-        status="written",
-        remarks=tuple(remarks),
-        faces=len(mesh.faces),
-        inside=round(arrays.inside_share(), 4),
-        seconds=round(time.monotonic() - start, 2),
-    )
+    facts = {"remarks": remarks, "faces": len(mesh.faces), "inside": round(arrays.inside_share(), 4)}
+    with atomic_folder(task.geometry) as folder:
+        write_arrays(folder, arrays)
+        write_json(folder / FACTS_FILE, facts)
+    seconds = round(time.monotonic() - start, 2)
+    return Outcome(id=task.id, source=str(task.path), status="written", seconds=seconds, **_facts(task))
+
+
+def _facts(task: ObjectTask) -> dict[str, Any]:
+    """What the report says about a finished object; for people only, so that a missing file costs nothing else."""
+    try:
+        facts = json.loads((task.geometry / FACTS_FILE).read_text(encoding="utf-8"))
+        return {"remarks": tuple(facts["remarks"]), "faces": facts["faces"], "inside": facts["inside"]}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
 
 
 def _is_damaged(task: ObjectTask) -> bool:

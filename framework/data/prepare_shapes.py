@@ -1,7 +1,7 @@
 """`prepare data=shapes`: a folder of meshes, or a set that exists already, becomes a set that training reads.
 
     <output>/prepare.json                     what the objects were made with; a later run must ask for the same
-    <output>/geometry/<shard>/<name>/         pointcloud.npz, points.npz, near.npz
+    <output>/geometry/<shard>/<name>/         pointcloud.npz, points.npz, near.npz; facts.json: its part of the report
     <output>/images/<shard>/<name>/           0.png, 1.png, ..., rots.npy
     <output>/{train,val,test}.json            the splits, written last
     <output>/data.lmdb                        with pack=lmdb, in place of geometry/ and images/
@@ -22,7 +22,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from framework.artifacts.atomic import TEMPORARY_PREFIX, write_json
+from framework.artifacts.atomic import remove_leftovers, write_json
 from framework.artifacts.reading import read_json
 from framework.data.config import ShapesConfig
 from framework.data.lmdb_store import LMDB_FILE, encode, packed_names, read_packed, require_lmdb, write_lmdb
@@ -59,7 +59,7 @@ def prepare_shapes(config: ShapesConfig, job: PrepareJob) -> list[Outcome]:
     if not is_set and not found:
         raise PrepareError(f"source={source} holds no mesh. Looked for {' '.join(job.mesh_suffixes)}, in folders too")
     _open_output(config, job, is_set)
-    _remove_leftovers(job.output)
+    remove_leftovers(job.output, *job.output.glob("*/*"))
     outcomes = _from_set(config, job, source) if is_set else _from_meshes(config, job, source, found)
     _write_report(job, outcomes)
     return outcomes
@@ -107,24 +107,26 @@ def _from_meshes(config: ShapesConfig, job: PrepareJob, source: Path, meshes: Se
     outcomes: list[Outcome] = []
     packed, before = set(packed_names(job.output / LMDB_FILE)), _earlier_facts(job.output)
     for outcome in prepare_objects(tasks, packed, config.prepare.workers, config.prepare.check):
-        known = before.get(outcome.id, {}) if outcome.status == "kept" else {}
+        known = before.get(outcome.id, {}) if outcome.id in packed else {}
         outcomes.append(replace(outcome, **known))
         job.watch(outcome, len(outcomes), len(tasks))
     split_of = assign_splits(
         [outcome.id for outcome in outcomes if outcome.status != "failed"],
         {"test": config.prepare.test_fraction, "val": config.prepare.val_fraction},
     )
+    outcomes = [replace(outcome, split=split_of.get(outcome.id, "")) for outcome in outcomes]
+    outcomes.sort(key=lambda outcome: outcome.id)
     if split_of:
         if packed or config.prepare.pack == "lmdb":
+            _write_report(job, outcomes)  # the packed file has no place for the facts that lie in the folders
             _pack_folders(job.output, sorted(split_of), packed)
         for split in SPLITS:
             write_split(job.output, split, [f"geometry/{name}" for name in sorted(split_of) if split_of[name] == split])
-    outcomes = [replace(outcome, split=split_of.get(outcome.id, "")) for outcome in outcomes]
-    return sorted(outcomes, key=lambda outcome: outcome.id)
+    return outcomes
 
 
 def _earlier_facts(output: Path) -> dict[str, dict[str, Any]]:
-    """What the report of an earlier run says about the meshes, by name; nothing when there is none."""
+    """What the report of an earlier run says about packed meshes, by name; nothing when there is none."""
     try:
         objects = read_json(output / REPORT_FILE)["objects"]
         return {
@@ -209,14 +211,6 @@ def _values(
                 outcome = replace(outcome, status="failed", reason=str(error), split="")
             outcomes.append(replace(outcome, seconds=round(time.monotonic() - start, 2)))
             job.watch(outcomes[-1], len(outcomes), total)
-
-
-def _remove_leftovers(output: Path) -> None:
-    """Remove what a killed run had not finished."""
-    for leftover in output.glob(f"*/*/{TEMPORARY_PREFIX}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    for leftover in output.glob(f"{TEMPORARY_PREFIX}*"):
-        leftover.unlink()
 
 
 def _write_report(job: PrepareJob, outcomes: Sequence[Outcome]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from framework.artifacts.atomic import TEMPORARY_PREFIX
+from framework.artifacts.atomic import remove_leftovers
 from framework.config.build import to_dict
 from framework.config.errors import ConfigError
 from framework.data.pictures import check_picture_file
@@ -182,8 +182,7 @@ def open_folder(options: PredictOptions, method: str) -> RunFolder:
         raise RunFolderError(f"{folder.path} is the folder of a training. Give another one: output=<folder>")
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.path.glob(f"{TEMPORARY_PREFIX}*"):  # of a killed run; those of cases go with the case
-            leftover.unlink(missing_ok=True)
+        remove_leftovers(folder.path)
         folder.write_config(to_dict(options) | {"run": None, "stages": None})
     except OSError as error:
         raise RunFolderError(

@@ -59,12 +59,12 @@ def open_folder(options: TrainOptions, folder: RunFolder) -> list[str]:
     """
     # Where a run lies is no part of what it is: other verbs start from these options too.
     saved = to_dict(options) | {"run": None, "output": None}
+    if is_first_process():
+        remove_leftovers(folder.path, folder.checkpoints, folder.images)
     if not options.run:
         folder.make(saved)
         return []
     before = dict(flat(folder.read_config()))
-    if is_first_process():
-        remove_leftovers(folder.path)
     folder.write_config(saved)
     return [f"{key} {before.get(key)} -> {value}" for key, value in flat(saved) if value != before.get(key)]
 

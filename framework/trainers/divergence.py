@@ -99,11 +99,16 @@ def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
 
     Of tensors that are spread over processes it looks at this process's shards.
     """
-    names = [name for name, value in tensors.items() if value.is_floating_point()]
-    flags = [_here(tensors[name].detach()).isfinite().all() for name in names]
-    if not flags or bool(torch.stack(flags).all()):  # one look at the device for all of them
+    here = {name: _here(value.detach()) for name, value in tensors.items()}
+    alike: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}
+    for value in here.values():
+        if value.is_floating_point() and value.numel():
+            alike.setdefault((value.device, value.dtype), []).append(value)
+    # The largest absolute values of many tensors in one go, and one look at each device.
+    if all(bool(torch.stack(torch._foreach_norm(values, torch.inf)).isfinite().all()) for values in alike.values()):
         return None
-    return next(name for name, flag in zip(names, flags, strict=True) if not bool(flag))
+    broken = (name for name, value in here.items() if not bool(value.isfinite().all()))
+    return next(broken, None)
 
 
 def _here(value: Tensor) -> Tensor:

@@ -135,3 +135,5 @@ def test_the_first_that_is_not_finite() -> None:
     assert first_not_finite({}) is None
     assert first_not_finite({"a": fine, "b": whole}) is None
     assert first_not_finite({"a": fine, "b": fine / 0, "c": fine * torch.nan}) == "b"
+    assert first_not_finite({"a": fine, "empty": fine[:0], "half": fine.bfloat16(), "c": -fine / 0}) == "c"
+    assert first_not_finite({"a": fine * 3e38, "b": fine.half() * 6e4}) is None

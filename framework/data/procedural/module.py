@@ -31,7 +31,7 @@ class ProceduralData(ShapesData):
     def prepare_data(self) -> None:
         """Make the objects that are missing (one process of a machine only); an interrupted run goes on."""
         with one_at_a_time(objects_root(self.procedural) / LOCK_FILE):  # two trainings may start together
-            remove_leftovers(objects_root(self.procedural))
+            _clear(objects_root(self.procedural))
             self._prepare_data()
 
     def _prepare_data(self) -> None:
@@ -59,7 +59,7 @@ class ProceduralData(ShapesData):
         root, splits, lists = objects_root(config), split_counts(config), Path(shapes_config(config).root)
         new: set[str] = set()
         with one_at_a_time(root / LOCK_FILE):
-            remove_leftovers(root)
+            _clear(root)
             total = missing_count(root, splits, config.seed)
             for name in write_set(root, splits, config.seed, sample_counts(config), config.processes, lists):
                 new.add(name)
@@ -69,6 +69,11 @@ class ProceduralData(ShapesData):
             Outcome(id=name, source="seed", status="written" if name in new else "kept", split=split)
             for split, name in found
         ]
+
+
+def _clear(root: Path) -> None:
+    """Remove what a killed run had not finished: parts of lists and of objects."""
+    remove_leftovers(*root.glob("*/*"))
 
 
 def split_counts(config: ProceduralConfig) -> dict[str, int]:

@@ -1,0 +1,174 @@
+"""Commands as real processes, and their end by SIGKILL at random moments.
+
+Most are forked from a process that has imported everything already, so that a kill hits the work and not the imports;
+some are `python launch.py ...` from the beginning.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).parents[2]
+PATIENCE = 240.0
+"""Seconds after which a process that should end is taken for hanging."""
+ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
+
+_context = get_context("forkserver")
+_context.set_forkserver_preload(["framework.tasks.train", "framework.tasks.predict", "framework.tasks.prepare"])
+
+
+class Running:
+    """A command that runs, in one process or in the ranks of a distributed training.
+
+    Everything that it and its own children print goes to `log`.
+    """
+
+    def __init__(self, words: list[str], folder: Path, *, ranks: int = 1, cold: bool = False) -> None:
+        self.log = folder / "log.txt"
+        self.started = time.monotonic()
+        if cold:
+            self._processes: list[Any] = [self._cold(words, folder)]
+        else:
+            self._processes = [self._warm(words, folder, settings) for settings in _rank_settings(ranks)]
+
+    def _cold(self, words: list[str], folder: Path) -> subprocess.Popen[bytes]:
+        command = [sys.executable, str(REPOSITORY / "launch.py"), *words]
+        settings = os.environ | ENVIRONMENT
+        with self.log.open("ab") as log:
+            return subprocess.Popen(command, cwd=folder, env=settings, stdout=log, stderr=log, start_new_session=True)
+
+    def _warm(self, words: list[str], folder: Path, settings: dict[str, str]) -> Any:
+        process = _context.Process(target=_run, args=(words, str(folder), str(self.log), settings))
+        process.start()
+        return process
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been running."""
+        return time.monotonic() - self.started
+
+    def alive(self) -> bool:
+        """Whether its first process runs."""
+        return _code(self._processes[0]) is None
+
+    def signal(self, number: int, rank: int | None = None) -> None:
+        """Send a signal to all its processes and their children, or to one rank alone."""
+        for process in self._processes if rank is None else [self._processes[rank]]:
+            try:
+                os.kill(process.pid, number) if rank is not None else os.killpg(process.pid, number)
+            except ProcessLookupError:  # it has ended, or has no group of its own yet
+                _try_kill(process.pid, number)
+
+    def wait(self, seconds: float = PATIENCE) -> list[int]:
+        """Wait until all its processes have ended, and return their exit codes; what hangs is an error, and killed."""
+        end = time.monotonic() + seconds
+        while any(_code(process) is None for process in self._processes) and time.monotonic() < end:
+            time.sleep(0.01)
+        codes = [_code(process) for process in self._processes]
+        if None in codes:
+            self.signal(signal.SIGKILL)
+            raise AssertionError(f"still running after {seconds} s: {codes}\n{self.text()}")
+        self.signal(signal.SIGKILL)  # loader processes of a rank that was killed alone
+        return [int(code) for code in codes if code is not None]
+
+    def text(self) -> str:
+        """What was printed so far, by earlier commands in this folder too."""
+        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.is_file() else ""
+
+
+class Killer:
+    """Runs commands again and again, and kills them `kills` times at random moments.
+
+    `seed` decides the moments as shares of a command's life; it is part of every message.
+    """
+
+    def __init__(self, kills: int, seed: int) -> None:
+        self.left = kills
+        self.seed = seed
+        self.random = random.Random(seed)
+        self.moments: list[str] = []
+
+    def until_finished(
+        self,
+        start: Callable[[bool], Running],
+        life: tuple[float, float],
+        after_kill: Callable[[], None],
+        *,
+        ranks: int = 1,
+        cold_share: float = 0.0,
+    ) -> None:
+        """Start the command, kill it, check what it left, until it once ends by itself, or all kills are used up and
+        the last one is let run. `life`: seconds that a forked and a cold command take without a kill.
+        """
+        while True:
+            cold = self.random.random() < cold_share
+            running = start(cold)
+            delay = self.random.uniform(0, life[cold]) if self.left else PATIENCE
+            while running.alive() and running.seconds < delay:
+                time.sleep(0.002)
+            if running.alive():
+                self._kill(running, ranks, cold)
+                after_kill()
+                continue
+            codes = running.wait()
+            assert set(codes) == {0}, f"seed {self.seed}, {self.moments}: exit codes {codes}\n{running.text()}"
+            return
+
+    def _kill(self, running: Running, ranks: int, cold: bool) -> None:
+        assert self.left, f"hangs\n{running.text()}"
+        rank = self.random.randrange(ranks) if ranks > 1 and not cold and self.random.random() < 0.5 else None
+        self.moments.append(f"{running.seconds:.2f} s{' cold' * cold}{'' if rank is None else f' rank {rank}'}")
+        self.left -= 1
+        running.signal(signal.SIGKILL, rank)
+        running.wait(60)  # the others notice and end
+
+
+def seed_of_today() -> int:
+    """Return a seed that the environment variable RESUME_SEED can repeat."""
+    return int(os.environ.get("RESUME_SEED", random.SystemRandom().randrange(10**6)))
+
+
+def _run(words: list[str], folder: str, log: str, settings: dict[str, str]) -> None:
+    """The life of a forked command."""
+    os.setsid()
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.chdir(folder)
+    os.environ.update(ENVIRONMENT | settings)
+    os.environ.pop("ATELIER_RUN_ID", None)
+    sys.argv = ["launch.py", *words]
+    from framework.cli import main
+
+    sys.exit(main(words))
+
+
+def _rank_settings(ranks: int) -> list[dict[str, str]]:
+    """The environment in which a launcher starts each rank."""
+    if ranks == 1:
+        return [{}]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(ranks), "NODE_RANK": "0"}
+    return [shared | {"LOCAL_RANK": str(rank)} for rank in range(ranks)]
+
+
+def _code(process: Any) -> int | None:
+    return process.poll() if isinstance(process, subprocess.Popen) else process.exitcode
+
+
+def _try_kill(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)

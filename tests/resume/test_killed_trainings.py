@@ -1,0 +1,135 @@
+"""Trainings that are killed again and again end with the files of one that was not."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framework.testing.contract.training import differences
+from framework.trainers.checkpoints import BEST, LAST, read_checkpoint
+from tests.data.balls import write_balls
+from tests.resume.files import check_whole, leftovers
+from tests.resume.processes import Killer, Running, seed_of_today
+
+SIZES = "num_latents=8 embed_dim=4 width=32 heads=2 encoder_layers=1 decoder_layers=1 num_freqs=4"
+STEPS = 24
+TRAIN = [
+    *("train", "system=craftsman/autoencoder", "data=shapes", "device=cpu", "seed=3", "output=run"),
+    *(f"system.shape_model.{size}" for size in SIZES.split()),
+    *("data.batch_size=2", "data.surface_points=64", "data.supervision_points=64", "data.validation_points=64"),
+    *("trainer.val_interval=7", "trainer.checkpoint_interval=3", "trainer.log_interval=2", "trainer.ema_decay=0.9"),
+    *(f"trainer.max_steps={STEPS}", "trainer.image_interval=2", "trainer.keep_interval=12"),
+]
+"""Every moment has its place: steps, checkpoints, validations with pictures, rows of metrics, the end."""
+DDP = ["trainer.devices=2", "trainer.strategy=ddp"]
+
+
+@pytest.fixture(scope="module")
+def balls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_balls(tmp_path_factory.mktemp("balls"), train=10, val=4)
+
+
+class Place:
+    """A folder with a training in it, of so many loader processes and ranks."""
+
+    def __init__(self, folder: Path, balls: Path, workers: int, ranks: int) -> None:
+        folder.mkdir()
+        self.folder, self.ranks = folder, ranks
+        self.words = [*TRAIN, f"data.root={balls}", f"data.workers={workers}", *(DDP if ranks > 1 else [])]
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "run"
+
+    def start(self, cold: bool = False) -> Running:
+        """Begin the training, or let it go on."""
+        begun = (self.run / "config.yaml").is_file()
+        words = ["train", "run=run"] if begun else self.words
+        return Running(words, self.folder, ranks=self.ranks, cold=cold)
+
+    def finished(self, cold: bool = False) -> float:
+        """Train without a kill; returns the seconds."""
+        running = self.start(cold)
+        codes = running.wait()
+        assert set(codes) == {0}, running.text()
+        return running.seconds
+
+    def manifest(self) -> dict[str, Any]:
+        return json.loads((self.run / "manifest.json").read_text())
+
+
+def different(whole: Path, other: Path) -> Iterator[str]:
+    """Yield what two run folders differ in, beside times."""
+    for name in (LAST, BEST, "step_000012.ckpt"):
+        one, two = (read_checkpoint(folder / "checkpoints" / name) for folder in (whole, other))
+        # How often a validation ran in this process is counted there, and nothing follows from it.
+        yield from (place for place in differences(one, two, name) if ".val_loop." not in place)
+    for name in ("metrics.csv", "checkpoints/best.json", "weights/model.safetensors"):
+        if (whole / name).read_bytes() != (other / name).read_bytes():
+            yield name
+    pictures = [{path.name: path.read_bytes() for path in (run / "images").iterdir()} for run in (whole, other)]
+    if pictures[0] != pictures[1]:
+        yield f"pictures: {sorted(pictures[1])}"
+    results = [json.loads((run / "manifest.json").read_text())["results"] for run in (whole, other)]
+    yield from differences(*results, "results")
+    yield from leftovers(other)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(
+    ("workers", "ranks", "kills", "cold_share"), [(0, 1, 8, 0.3), (2, 1, 4, 0.0), (0, 2, 4, 0.25), (2, 2, 4, 0.0)]
+)
+def test_a_training_that_is_killed_ends_as_one_that_is_not(
+    tmp_path: Path, balls: Path, workers: int, ranks: int, kills: int, cold_share: float
+) -> None:
+    killer = Killer(kills, seed_of_today())
+    whole = Place(tmp_path / "whole", balls, 0, ranks)  # loader processes make no difference
+    life = whole.finished()
+    lives = (life, whole_life_cold(tmp_path, balls, ranks) if cold_share else life)
+    rounds = 0
+    while killer.left:
+        rounds += 1
+        place = Place(tmp_path / f"round{rounds}", balls, workers, ranks)
+        killer.until_finished(
+            place.start, lives, lambda run=place.run: check_whole(run), ranks=ranks, cold_share=cold_share
+        )
+        check_whole(place.run)
+        found = list(different(whole.run, place.run))
+        assert not found, f"seed {killer.seed}, killed after {killer.moments}: {found}"
+        assert place.manifest()["status"] == "finished"
+    print(f"seed {killer.seed}, {rounds} rounds, killed after {', '.join(killer.moments)} of {lives}")  # noqa: T201
+
+
+def whole_life_cold(folder: Path, balls: Path, ranks: int) -> float:
+    return Place(folder / "cold", balls, 0, ranks).finished(cold=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("workers", "ranks"), [(0, 1), (2, 1), (2, 2)])
+@pytest.mark.parametrize("everyone", [False, True], ids=["first", "all"])
+def test_sigterm_saves_and_ends(tmp_path: Path, balls: Path, workers: int, ranks: int, everyone: bool) -> None:
+    """Sent to the first process alone or to all of them, as service managers do."""
+    whole = Place(tmp_path / "whole", balls, 0, ranks)
+    whole.finished()
+    place = Place(tmp_path / "asked", balls, workers, ranks)
+    running = place.start()
+    while running.alive() and not (place.run / "metrics.csv").is_file():
+        time.sleep(0.005)
+    running.signal(signal.SIGTERM, None if everyone else 0)
+    codes = running.wait()
+    assert codes == [143, *[0] * (ranks - 1)], running.text()
+    manifest = place.manifest()
+    assert (manifest["status"], manifest["reason"]) == ("interrupted", "interrupted by SIGTERM")
+    assert read_checkpoint(place.run / "checkpoints" / LAST)["global_step"] == manifest["step"] < STEPS
+    assert f"interrupted at step {manifest['step']} of {STEPS}" in running.text()
+    assert "Traceback" not in running.text()
+    place.finished()
+    assert not list(different(whole.run, place.run))
