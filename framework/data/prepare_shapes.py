@@ -22,7 +22,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from framework.artifacts.atomic import remove_leftovers, write_json
+from framework.artifacts.atomic import TEMPORARY_PREFIX, remove_leftovers, write_json
 from framework.artifacts.reading import read_json
 from framework.data.config import ShapesConfig
 from framework.data.lmdb_store import LMDB_FILE, encode, packed_names, read_packed, require_lmdb, write_lmdb
@@ -76,7 +76,7 @@ def _open_output(config: ShapesConfig, job: PrepareJob, is_set: bool) -> None:
         raise PrepareError(f"output={output} can't be made: {error.strerror}. Give another folder") from error
     path = output / RECIPE_FILE
     if not path.is_file():
-        if any(output.iterdir()):
+        if any(not item.name.startswith(TEMPORARY_PREFIX) for item in output.iterdir()):
             raise PrepareError(f"output={output} holds files that prepare didn't write. Give a new or empty folder")
         write_json(path, recipe)
     try:

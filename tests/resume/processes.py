@@ -6,6 +6,7 @@ some are `python launch.py ...` from the beginning.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import random
@@ -28,6 +29,17 @@ _context = get_context("forkserver")
 _context.set_forkserver_preload(["framework.tasks.train", "framework.tasks.predict", "framework.tasks.prepare"])
 
 
+_started: list[Running] = []
+
+
+@atexit.register
+def _end_all() -> None:
+    """No process outlives the tests, also after one that failed."""
+    for running in _started:
+        if running.alive():
+            running.signal(signal.SIGKILL)
+
+
 class Running:
     """A command that runs, in one process or in the ranks of a distributed training.
 
@@ -41,6 +53,7 @@ class Running:
             self._processes: list[Any] = [self._cold(words, folder)]
         else:
             self._processes = [self._warm(words, folder, settings) for settings in _rank_settings(ranks)]
+        _started.append(self)
 
     def _cold(self, words: list[str], folder: Path) -> subprocess.Popen[bytes]:
         command = [sys.executable, str(REPOSITORY / "launch.py"), *words]
@@ -149,8 +162,16 @@ def _run(words: list[str], folder: str, log: str, settings: dict[str, str]) -> N
     os.environ.update(ENVIRONMENT | settings)
     os.environ.pop("ATELIER_RUN_ID", None)
     sys.argv = ["launch.py", *words]
-    from framework.cli import main
+    import torch
+    from pytorch_lightning.utilities import rank_zero_only
 
+    from framework.cli import main
+    from framework.testing.tiny import register_tiny
+
+    # What both read from the environment when they are imported, which was before the fork.
+    torch.set_num_threads(int(ENVIRONMENT["OMP_NUM_THREADS"]))
+    rank_zero_only.rank = int(settings.get("LOCAL_RANK", "0"))
+    register_tiny()
     sys.exit(main(words))
 
 
