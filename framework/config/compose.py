@@ -106,7 +106,9 @@ def parse_yaml(text: str, *, short_numbers: bool = False) -> Any:
         raise ValueError(f"it has {len(text)} characters, more than {LONGEST_YAML}: that is no file of options")
     try:
         return yaml.load(text, Loader=Loader)
-    except (yaml.YAMLError, RecursionError, LookupError, TypeError, AttributeError) as error:
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    except (yaml.YAMLError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
 
 

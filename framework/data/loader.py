@@ -1,13 +1,12 @@
 """Batches from loader processes, whose errors say what is wrong with the data and not where in the code it was seen.
 
 torch raises what happens in a loader process again with that process's traceback for a text, and as another class where
-the error takes more than a text. Here a known error travels in place of the item that could not be read.
+the error takes more than a text. Here the text of a known error travels in place of the item that could not be read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
@@ -17,13 +16,8 @@ class DataError(ValueError):
     """An item can't be read; the text says which, and why."""
 
 
-@dataclass(frozen=True)
-class _Failure:
-    text: str
-
-
 class _Items(Dataset[Any]):
-    """The items of a dataset; in a loader process, errors whose texts are written for users are items too."""
+    """The items of a dataset; in a loader process, the texts of errors that are written for users are items too."""
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
@@ -37,24 +31,26 @@ class _Items(Dataset[Any]):
         except (ValueError, OSError) as error:
             if get_worker_info() is None:
                 raise
-            return _Failure(str(error) or type(error).__name__)
+            return str(error) or type(error).__name__
 
 
 class _Loader(DataLoader[Any]):
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         for batch in super().__iter__():
-            if isinstance(batch, _Failure):
-                raise DataError(batch.text)
+            if isinstance(batch, str):
+                raise DataError(batch)
             yield batch
 
 
 def build_loader(dataset: Any, **options: Any) -> DataLoader[Any]:
-    """Return torch's DataLoader with its `options`; iterating it raises the errors of the dataset, DataError in place
-    of a ValueError or OSError that happened in a loader process.
+    """Return torch's DataLoader with its `options`, for a dataset whose items are mappings.
+
+    Iterating it raises the errors of the dataset, DataError in place of a ValueError or OSError that happened in a
+    loader process.
     """
     return _Loader(_Items(dataset), collate_fn=_batch, **options)
 
 
 def _batch(items: list[Any]) -> Any:
     """The items as one batch, or the first failure among them."""
-    return next((item for item in items if isinstance(item, _Failure)), None) or default_collate(items)
+    return next((item for item in items if isinstance(item, str)), None) or default_collate(items)

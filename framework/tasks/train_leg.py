@@ -13,6 +13,7 @@ from rich.console import Console
 from framework import registry
 from framework.systems.system import System
 from framework.tasks.config import TrainOptions
+from framework.trainers.checkpoint_content import ANOTHER, CheckpointError
 from framework.trainers.divergence import TrainingDiverged
 from framework.trainers.loggers import METRICS_FILE, latest_metrics
 from framework.trainers.manifest import describe_device, describe_run, end_leg, timestamp, update_manifest
@@ -26,6 +27,19 @@ from framework.weights.resolve import resolve
 
 LOST = re.compile(r"Connection (closed|reset) by peer|Broken pipe")
 """What torch says when another process is gone, whatever it did at that moment."""
+
+
+class _Begun(pl.Callback):
+    """Notes that everything was read from a checkpoint, and that steps or validations begin."""
+
+    def __init__(self) -> None:
+        self.begun = False
+
+    def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.begun = True
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.begun = True
 
 
 class Leg:
@@ -73,9 +87,7 @@ class Leg:
     def _fit(self, system: System, data: pl.LightningDataModule, checkpoint: Path | None, stop: StopOnSignal) -> int:
         status, reason, code = "failed", None, 1
         try:
-            if checkpoint:  # said beforehand, so that the system knows in its `setup` that weights will come
-                self.trainer.ckpt_path = checkpoint
-            self.trainer.fit(system, datamodule=data, weights_only=True)
+            self._steps(system, data, checkpoint)
             if self.trainer.is_global_zero:
                 self.weights = self._save_weights()
             finished = self.trainer.global_step >= self.options.trainer.max_steps
@@ -92,6 +104,20 @@ class Leg:
         if self.trainer.is_global_zero:
             self._report(status, reason)
         return code
+
+    def _steps(self, system: System, data: pl.LightningDataModule, checkpoint: Path | None) -> None:
+        """Fit; CheckpointError where Lightning stumbles over what stands in the checkpoint."""
+        watch = _Begun()
+        self.trainer.callbacks.append(watch)  # type: ignore[attr-defined]
+        try:
+            if checkpoint:  # said beforehand, so that the system knows in its `setup` that weights will come
+                self.trainer.ckpt_path = checkpoint
+            self.trainer.fit(system, datamodule=data, weights_only=True)
+        except (TypeError, AttributeError, LookupError, RuntimeError) as error:
+            if checkpoint is None or watch.begun:
+                raise
+            text = f"the training can't go on from {checkpoint} ({type(error).__name__}: {error}). {ANOTHER}"
+            raise CheckpointError(text) from error
 
     def _save_weights(self) -> Path:
         """From the checkpoint, through a system of its own: that which was trained may be in shards."""

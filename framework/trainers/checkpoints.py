@@ -6,7 +6,7 @@ nothing. Files hold tensors and plain data only and are read with `weights_only`
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,25 +14,15 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins import CheckpointIO
-from torch import Tensor
 
 from framework.artifacts.atomic import atomic_file, write_json
 from framework.artifacts.reading import read_json
-from framework.trainers.ema import CHECKPOINT_KEY
+from framework.trainers.checkpoint_content import CheckpointError, check_training, read_checkpoint
 from framework.trainers.loggers import CsvMetrics
-from framework.weights.checkpoint_file import DAMAGED, load_plain
-from framework.weights.folder import check_tensors, is_plain
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
 BEST_RECORD = "best.json"
-_TRAINING = {"loops": dict, "optimizer_states": list, "lr_schedulers": list, "epoch": int}
-"""What a checkpoint holds beside weights, so that a training can go on."""
-_ANOTHER = "Continue from another checkpoint"
-
-
-class CheckpointError(ValueError):
-    """A checkpoint is missing or can't be read."""
 
 
 class AtomicCheckpointIO(CheckpointIO):
@@ -59,13 +49,7 @@ class AtomicCheckpointIO(CheckpointIO):
         another network.
         """
         checkpoint = read_checkpoint(Path(path))
-        wrong = [key for key, kind in _TRAINING.items() if not isinstance(checkpoint.get(key), kind)]
-        states = checkpoint.get("optimizer_states", [])
-        if wrong or not states or not all(isinstance(state, dict) for state in states):
-            missing = ", ".join(wrong) or "optimizer_states"
-            raise CheckpointError(f"{path} holds weights but no training: {missing} is missing. {_ANOTHER}")
-        if self.shapes is not None:
-            check_tensors(self.shapes, checkpoint["state_dict"], str(path))
+        check_training(checkpoint, self.shapes, Path(path))
         return checkpoint
 
     def remove_checkpoint(self, path: Any) -> None:
@@ -177,52 +161,10 @@ def read_best(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         record = read_json(path)
-        facts = {"step": int(record["step"]), "metric": str(record["metric"]), "value": float(record["value"])}
-        return facts | {"mode": str(record["mode"])}
+        texts = {name: str(record[name]) for name in ("metric", "mode")}
+        return {"step": int(record["step"]), "value": float(record["value"])} | texts
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise CheckpointError(f"{path} is damaged ({error}). Remove it: the next validation writes it anew") from error
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Return a checkpoint as plain data and CPU tensors; CheckpointError when it is missing or damaged."""
-    if not path.is_file():
-        raise CheckpointError(f"no checkpoint at {path}. The run may have ended before its first one was written")
-    try:
-        content = load_plain(path)
-    except DAMAGED as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} can't be read ({reason}). {_ANOTHER}") from error
-    state = content.get("state_dict") if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not isinstance(content.get("global_step"), int):
-        raise CheckpointError(f"{path} is no checkpoint of a training. {_ANOTHER}")
-    if not all(isinstance(name, str) and is_plain(value) for name, value in state.items()):
-        raise CheckpointError(f"{path} holds more than tensors where its weights are. {_ANOTHER}")
-    return content
-
-
-def read_step(path: Path) -> int | None:
-    """Return the step of a checkpoint without reading its tensors; None when it is missing or damaged."""
-    try:
-        return int(load_plain(path)["global_step"])
-    except DAMAGED:
-        return None
-
-
-def tensors_in(value: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors of nested mappings and lists with their paths."""
-    if isinstance(value, Tensor):
-        yield path, value
-    elif isinstance(value, Mapping | list | tuple):
-        for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
-            yield from tensors_in(item, f"{path}.{key}".lstrip("."))
-
-
-def checkpoint_weights(checkpoint: dict[str, Any], *, averaged: bool = True) -> dict[str, Tensor]:
-    """Return the state of a checkpoint, with averaged values for the trainable weights where it has them."""
-    state = dict(checkpoint["state_dict"])
-    if averaged and CHECKPOINT_KEY in checkpoint:
-        state.update(checkpoint[CHECKPOINT_KEY]["shadow"])
-    return state
 
 
 def _reached(step: int, before: int, interval: int) -> bool:

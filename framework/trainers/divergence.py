@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from framework.trainers.checkpoints import LAST, read_step, tensors_in
+from framework.trainers.checkpoint_content import read_step, tensors_in
+from framework.trainers.checkpoints import LAST
 from framework.trainers.run_folder import RunFolder
 
 SHOWN = 8

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from framework.artifacts.digest import digest
-from framework.trainers.checkpoints import read_checkpoint, tensors_in
+from framework.trainers.checkpoint_content import read_checkpoint, tensors_in
 from framework.trainers.loggers import METRICS_FILE
 from framework.trainers.run_folder import RunFolder
 from framework.weights.opening import fingerprint

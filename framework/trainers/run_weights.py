@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from framework.systems.system import System
-from framework.trainers.checkpoints import BEST, LAST, checkpoint_weights, read_best, read_checkpoint
+from framework.trainers.checkpoint_content import checkpoint_weights, read_checkpoint
+from framework.trainers.checkpoints import BEST, LAST, read_best
 from framework.trainers.run_folder import RunFolder
 
 

@@ -26,13 +26,21 @@ SHARED = 4
 """How often all bytes of a file may be used by its tensors: weights that are tied share theirs."""
 LONGEST_PICKLE = 2**22
 """Bytes beside the tensors' values: a thousand tensors take 200,000, and reading these takes seconds."""
-DAMAGED = (
-    *(UnpicklingError, RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
+_DAMAGED = (
+    *(RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
     *(AssertionError, ArithmeticError, MemoryError, struct.error, zipfile.BadZipFile),
 )
 """What torch raises for damaged checkpoints: it indexes and calls what the bytes say."""
 FACTS = ("epoch", "global_step")
 """Plain numbers of a container that are worth keeping."""
+
+
+class DamagedCheckpoint(ValueError):
+    """A file is no checkpoint, or only a part of one."""
+
+
+class CodeInCheckpoint(ValueError):
+    """A file asks for more than tensors and plain values, which could run code."""
 
 
 def read_tensor_file(path: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
@@ -58,7 +66,24 @@ def read_tensor_file(path: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
 
 
 def load_plain(path: Path) -> Any:
-    """Return what torch finds in a checkpoint without importing anything that the file names; one of DAMAGED else.
+    """Return what torch finds in a checkpoint without importing anything that the file names.
+
+    Raises CodeInCheckpoint or DamagedCheckpoint, whose texts go on after the name of the file.
+    """
+    try:
+        return _load_checked(path)
+    except UnpicklingError as error:
+        found = re.search(r"(?:GLOBAL|Unsupported (?:global|class):) `?(\w+\.[\w.]*\w)", str(error))
+        if found is None:
+            raise DamagedCheckpoint("can't be read: it is damaged, or holds more than tensors and numbers") from error
+        raise CodeInCheckpoint(f"asks for Python objects beside tensors ({found[1]})") from error
+    except _DAMAGED as error:
+        sentence = str(error).splitlines()[0].partition(". ")[0] if str(error) else type(error).__name__
+        raise DamagedCheckpoint(f"can't be read: it is cut off or damaged ({sentence})") from error
+
+
+def _load_checked(path: Path) -> Any:
+    """Load a file, unless its container promises too much.
 
     A zip archive is mapped, so that no tensor reaches beyond the file, and must not be compressed: torch never does
     that, and what unpacks to gigabytes would be unpacked before it is looked at.
@@ -103,17 +128,10 @@ def _read_pickle(path: Path) -> Any:
         )
     try:
         return load_plain(path)
-    except UnpicklingError as error:
-        raise WeightsError(_refusal(path, str(error))) from error
-    except DAMAGED as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{path} can't be read: it is cut off or damaged ({reason}). Download it again") from error
-
-
-def _refusal(path: Path, reason: str) -> str:
-    found = re.search(r"(?:GLOBAL|Unsupported (?:global|class):) `?(\w+\.[\w.]*\w)", reason)
-    named = f" ({found[1]})" if found else ""
-    return (
-        f"{path} asks for Python objects beside tensors{named}. Such a file can run code, so it is not read. From a "
-        f"source that you trust, keep its `{NESTED}` alone, in an environment of its own, and import that file"
-    )
+    except CodeInCheckpoint as error:
+        raise WeightsError(
+            f"{path} {error}. Such a file can run code, so it is not read. From a source that you trust, keep its "
+            f"`{NESTED}` alone, in an environment of its own, and import that file"
+        ) from error
+    except DamagedCheckpoint as error:
+        raise WeightsError(f"{path} {error}. Download it again") from error

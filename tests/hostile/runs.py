@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import io
 import json
@@ -166,6 +167,23 @@ def _checkpoints() -> Iterator[tuple[str, bytes]]:
     yield "step-text", saved(whole | {"global_step": "two"})
     yield "optimizer-list", saved(whole | {"optimizer_states": [1]})
     yield "optimizer-missing", saved(whole | {"optimizer_states": []})
+    yield "loops-strange", saved(whole | {"loops": {"fit_loop": {"state_dict": 1, "epoch_progress": "a"}}})
+    yield "callbacks-strange", saved(whole | {"callbacks": [1]})
+    yield "schedules-strange", saved(whole | {"lr_schedulers": [1]})
+    yield "version-strange", saved(whole | {"pytorch-lightning_version": "nine"})
+    for name, change in (
+        ("shape", {"exp_avg": torch.ones(3, 5, 7)}),
+        ("huge", {"exp_avg": torch.ones(1).expand(2**20, 2**20)}),
+        ("text", {"exp_avg": "a"}),
+        ("step", {"step": torch.ones(1).to_sparse()}),
+    ):
+        state = copy.deepcopy(whole["optimizer_states"])
+        next(iter(state[0]["state"].values())).update(change)
+        yield f"optimizer-{name}", saved(whole | {"optimizer_states": state})
+    groups = [state | {"param_groups": []} for state in whole["optimizer_states"]]
+    yield "optimizer-groups", saved(whole | {"optimizer_states": groups})
+    yield "averages-list", saved(whole | {"ema": [1]})
+    yield "averages-huge", saved(whole | {"ema": {"updates": 1, "shadow": huge}})
     yield "text", b"nothing"
     yield "nothing", b""
 

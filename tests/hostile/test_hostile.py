@@ -11,6 +11,7 @@ from tests.hostile.gltf import gltf
 from tests.hostile.meshes import meshes
 from tests.hostile.pictures import pictures
 from tests.hostile.recipes import recipes
+from tests.hostile.routes import routes
 from tests.hostile.runs import runs
 from tests.hostile.sandbox import MEMORY, Hostile, Outcome, run_all
 from tests.hostile.shape_sets import shape_sets
@@ -26,6 +27,7 @@ FAMILIES: dict[str, Callable[[], Iterator[Hostile]]] = {
     "runs": runs,
     "sweeps": sweeps,
     "recipes": recipes,
+    "routes": routes,
 }
 
 

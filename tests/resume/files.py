@@ -16,7 +16,7 @@ from framework.artifacts.atomic import TEMPORARY_PREFIX
 from framework.config.compose import read_yaml
 from framework.data.lmdb_store import packed_names, read_packed
 from framework.export.mesh_files import load_mesh
-from framework.trainers.checkpoints import read_checkpoint
+from framework.trainers.checkpoint_content import read_checkpoint
 
 
 def check_whole(folder: Path) -> int:

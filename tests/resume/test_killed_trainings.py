@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from framework.testing.contract.training import differences
-from framework.trainers.checkpoints import BEST, LAST, read_checkpoint
+from framework.trainers.checkpoint_content import read_checkpoint
+from framework.trainers.checkpoints import BEST, LAST
 from tests.data.balls import write_balls
 from tests.resume.files import check_whole, leftovers
 from tests.resume.processes import Killer, Running, seed_of_today

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from framework.trainers.checkpoints import LAST, read_checkpoint
+from framework.trainers.checkpoint_content import read_checkpoint
+from framework.trainers.checkpoints import LAST
 from tests.resume.processes import Running
 
 TRAIN = ["train", "system.type=testing/tiny", "data.type=testing/tiny", "device=cpu", "output=run"]

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from framework.cli import main
 from framework.systems.system import System
-from framework.trainers.checkpoints import checkpoint_weights, read_checkpoint
+from framework.trainers.checkpoint_content import checkpoint_weights, read_checkpoint
 from framework.trainers.loggers import read_metrics
 from framework.trainers.run_folder import RUN_ID_VARIABLE
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from framework.systems.config import OptimizerConfig
 from framework.testing.tiny import TinyConfig, TinyData, TinyDataConfig, TinySystem
-from framework.trainers.checkpoints import BEST, LAST, read_checkpoint
+from framework.trainers.checkpoint_content import read_checkpoint
+from framework.trainers.checkpoints import BEST, LAST
 from framework.trainers.config import LoggerConfig, TrainerConfig
 from framework.trainers.divergence import StopOnDivergence, TrainingDiverged, describe_loss, first_not_finite
 from framework.trainers.run_folder import RunFolder

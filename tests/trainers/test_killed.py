@@ -18,7 +18,8 @@ import torch
 from framework.systems.config import OptimizerConfig, ScheduleConfig
 from framework.testing.contract.training import differences
 from framework.testing.tiny import TinyConfig, TinyData, TinyDataConfig, TinySystem
-from framework.trainers.checkpoints import BEST, LAST, read_best, read_checkpoint
+from framework.trainers.checkpoint_content import read_checkpoint
+from framework.trainers.checkpoints import BEST, LAST, read_best
 from framework.trainers.config import LoggerConfig, TrainerConfig
 from framework.trainers.run_folder import RunFolder
 from framework.trainers.trainer import build_trainer

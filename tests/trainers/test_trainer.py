@@ -9,7 +9,8 @@ import torch
 
 from framework.systems.config import OptimizerConfig, ScheduleConfig
 from framework.testing.tiny import TinyConfig, TinyData, TinyDataConfig, TinySystem
-from framework.trainers.checkpoints import BEST, LAST, checkpoint_weights, read_best, read_checkpoint
+from framework.trainers.checkpoint_content import checkpoint_weights, read_checkpoint
+from framework.trainers.checkpoints import BEST, LAST, read_best
 from framework.trainers.config import LoggerConfig, TrainerConfig
 from framework.trainers.loggers import read_metrics
 from framework.trainers.run_folder import RunFolder

@@ -15,7 +15,7 @@ from framework import registry
 from framework.config.build import to_dict
 from framework.systems.system import System
 from framework.testing.contract.outcome import Check, Outcome, attempt, expect
-from framework.trainers.checkpoints import read_checkpoint
+from framework.trainers.checkpoint_content import read_checkpoint
 from framework.trainers.run_folder import RunFolder
 from framework.trainers.run_weights import save_run_weights
 from framework.trainers.trainer import build_trainer
