@@ -105,6 +105,17 @@ def test_errors(words: str, message: str) -> None:
     assert str(caught.value).startswith(message)
 
 
+def test_errors_of_saved_options_name_their_file(tmp_path: Path) -> None:
+    words, file = _run(tmp_path), tmp_path / "config.yaml"
+    file.write_text(file.read_text().replace("seed: 5", "seed: five"))
+    with pytest.raises(ConfigError) as caught:
+        build(parse(["train", *words]))
+    assert str(caught.value) == f"seed: expected whole number, got 'five' (in {file})."
+    with pytest.raises(ConfigError) as caught:
+        build(parse(["train", *words, "seed=six"]))
+    assert str(caught.value) == "seed: expected whole number, got 'six'."
+
+
 def test_an_unknown_run_is_named() -> None:
     with pytest.raises(RunNotFound, match="no run 'nowhere'"):
         build(parse(["train", "run=nowhere"]))

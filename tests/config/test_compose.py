@@ -49,6 +49,9 @@ def test_a_broken_file_is_reported_with_its_choice(own_files: Path) -> None:
     (own_files / "data" / "bad.yaml").write_text("a: [1\n")
     with pytest.raises(ConfigError, match=r"^data=bad: .*\(in .*/data/bad\.yaml\)"):
         compose({"data": "bad"})
+    (own_files / "data" / "bad.yaml").write_text("a: ${")
+    with pytest.raises(ConfigError, match=r"^data=bad: no viable alternative .*\(in .*/data/bad\.yaml\)"):
+        compose({"data": "bad"})
 
 
 def test_an_experiment_is_stronger_than_groups() -> None:
@@ -88,7 +91,7 @@ def test_shipped_files_in_a_checkout_and_in_a_wheel(tmp_path: Path, monkeypatch:
 
 def test_saved_options_must_be_a_mapping(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
-    for text in ("[1, 2]", "a: [", "!!python/object:os.system {}"):
+    for text in ("[1, 2]", "a: [", "!!python/object:os.system {}", "a: &a [1]\nb: *a", "[" * 9000, "a: 1\n" * 90_000):
         file.write_text(text)
         with pytest.raises(ConfigError, match=r"config\.yaml: "):
             read_yaml(file)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,9 @@ FAMILIES: dict[str, Callable[[], Iterator[Hostile]]] = {
     "routes": routes,
 }
 
+FEW = 7
+"""Files of each family in the quick tests, at least."""
+
 
 def judged(case: Hostile, outcome: Outcome) -> list[str]:
     """What is wrong with what became of a case."""
@@ -49,7 +53,7 @@ def judged(case: Hostile, outcome: Outcome) -> list[str]:
     return wrong
 
 
-def check(cases: list[Hostile], root: Path) -> None:
+def check(cases: Sequence[Hostile], root: Path) -> None:
     """Run the cases and fail with all that is wrong."""
     problems = []
     for case, outcome in zip(cases, run_all(cases, root), strict=True):
@@ -57,18 +61,24 @@ def check(cases: list[Hostile], root: Path) -> None:
     assert not problems, "\n".join([f"{len(problems)} problems", *problems])
 
 
+@functools.cache
+def cases_of(family: str) -> tuple[Hostile, ...]:
+    return tuple(FAMILIES[family]())
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_some_hostile_files(family: str, tmp_path: Path) -> None:
     """A few of every family."""
-    check(list(FAMILIES[family]())[::8], tmp_path)
+    cases = cases_of(family)
+    check(cases[:: len(cases) // FEW], tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_all_hostile_files(family: str, tmp_path: Path) -> None:
-    check(list(FAMILIES[family]()), tmp_path)
+    check(cases_of(family), tmp_path)
 
 
 def test_there_are_many_and_their_names_differ() -> None:
-    names = [case.name for family in FAMILIES.values() for case in family()]
-    assert len(names) == len(set(names)) >= 200
+    names = [case.name for family in FAMILIES for case in cases_of(family)]
+    assert len(names) == len(set(names)) >= 900
