@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +17,10 @@ import torch
 from framework import registry
 from framework.registry import MethodSpec
 from framework.testing.contract import parts
-from framework.testing.contract.outcome import Outcome, attempt
+from framework.testing.contract.outcome import ContractError, Outcome, attempt
 from framework.testing.contract.parts import check_entry, check_spec, spec_checks
 from framework.testing.contract.prediction import check_prediction, draw_picture
+from framework.testing.contract.sharing import check_sharing
 from framework.testing.contract.suite import check_method, read_trial
 from framework.testing.contract.training import check_training
 
@@ -205,6 +207,55 @@ def test_a_system_that_is_wrong(
     found = failures(check_training(options, PACKAGE))
     assert problem in found[check]
     assert all("not tried" in text for name, text in found.items() if name != check)
+
+
+def as_if_alone(loader: Callable[..., Any]) -> Callable[..., Any]:
+    def loaded(self: Any) -> Any:
+        self.trainer = None
+        return loader(self)
+
+    return loaded
+
+
+def without_the_rest(loader: Callable[..., Any]) -> Callable[..., Any]:
+    """Each of several processes takes one batch."""
+
+    def loaded(self: Any) -> Any:
+        place = self.trainer and self.trainer.global_rank
+        batches = list(loader(self))
+        return batches if place is None else batches[:1]
+
+    return loaded
+
+
+def unequal(loader: Callable[..., Any]) -> Callable[..., Any]:
+    """The first of several processes takes all, the other none."""
+
+    def loaded(self: Any) -> Any:
+        first = self.trainer is None or self.trainer.global_rank == 0
+        self.trainer = None
+        return list(loader(self)) if first else []
+
+    return loaded
+
+
+@pytest.mark.parametrize(
+    ("method", "spoil", "problem"),
+    [
+        ("train_dataloader", as_if_alone, "both of two processes get the same items"),
+        ("val_dataloader", without_the_rest, "two processes don't see each item once"),
+        ("val_dataloader", unequal, "two processes get [2, 0] batches"),
+    ],
+)
+def test_data_that_is_shared_wrongly(
+    method: str, spoil: Callable[..., Any], problem: str, plugged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data: Any = importlib.import_module(f"{PACKAGE}.data").OutlinesData
+    config: Any = importlib.import_module(f"{PACKAGE}.config").OutlinesConfig
+    check_sharing(data(config(train=8, val=8, batch_size=4)))
+    monkeypatch.setattr(data, method, spoil(getattr(data, method)))
+    with pytest.raises(ContractError, match=re.escape(problem)):
+        check_sharing(data(config(train=8, val=8, batch_size=2 if spoil is without_the_rest else 4)))
 
 
 def at_random(run: Callable[..., None]) -> Callable[..., None]:

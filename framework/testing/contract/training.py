@@ -15,6 +15,7 @@ from framework import registry
 from framework.config.build import to_dict
 from framework.systems.system import System
 from framework.testing.contract.outcome import Check, Outcome, attempt, expect
+from framework.testing.contract.sharing import check_sharing
 from framework.trainers.checkpoint_content import read_checkpoint
 from framework.trainers.run_folder import RunFolder
 from framework.trainers.run_weights import save_run_weights
@@ -136,6 +137,11 @@ class Training:
             low, high = float(np.min(picture)), float(np.max(picture))
             expect(low >= 0 and high <= 1, f"'{name}' has values from {low:.3g} to {high:.3g}, expected [0, 1]")
 
+    def shares_items(self) -> None:
+        """Two processes train on different items, and validate each one once."""
+        _, data, *_ = self.whole
+        check_sharing(data)
+
 
 def check_training(options: Any, package: str) -> list[Outcome]:
     """Run the trial of `options` (those of the verb `train`) and check the system by it."""
@@ -146,6 +152,7 @@ def check_training(options: Any, package: str) -> list[Outcome]:
         ("saved and loaded it is the same, bit by bit", training.comes_back),
         ("a continued training equals a whole one", training.goes_on),
         ("pictures lie in [0, 1]", training.shows_pictures),
+        ("several processes share the items", training.shares_items),
     ]
     return attempt(f"system {training.name}", checks, package, in_turn=True)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from atelier3d_ellipsoids.config import OutlinesConfig
-from framework.data.sampler import Key, StepBatchSampler
+from framework.data.sampler import Key, StepBatchSampler, evaluation_batches
 
 HALF_EXTENT = 1.2
 """Half side of what a picture shows, as in `framework.renderers.views.canonical_cameras`."""
@@ -66,5 +66,4 @@ class OutlinesData(pl.LightningDataModule):
 
     def _in_order(self, seed: int) -> DataLoader[dict[str, Tensor]]:
         dataset = Outlines(self.config.val, self.config.size, seed)
-        keys = [(0, index) for index in range(len(dataset))]
-        return DataLoader(dataset, batch_size=self.config.batch_size, sampler=keys)
+        return DataLoader(dataset, batch_sampler=evaluation_batches(len(dataset), self.config.batch_size, self.trainer))

@@ -39,7 +39,7 @@ class OutlineSystem(System):
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Log the mean absolute error of the five numbers."""
         error = (self.shapes(batch["outline"]) - batch["shape"]).abs().mean()
-        self.log("val/error", error, prog_bar=True, batch_size=len(batch["shape"]), sync_dist=True)
+        self.log("val/error", error, prog_bar=True, batch_size=len(batch["shape"]))
 
     def images(self, batch: dict[str, Tensor]) -> dict[str, NDArray[np.floating[Any]]]:
         """Return the first outlines in red with the predicted ones in green: what agrees is yellow."""
