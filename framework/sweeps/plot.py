@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
+from typing import Literal
 
 from framework.sweeps.job_folder import Result
 from framework.sweeps.plan import Job, short_keys
@@ -27,7 +28,7 @@ def parallel_coordinates(jobs: list[Job], results: Mapping[int, Result]) -> str:
     names, values = short_keys(dict.fromkeys(keys, "")), [every[key] for key in keys]
     low, high = (pick(float(results[job.number].best or 0) for job in jobs) for pick in (min, max))
     axes = [_axis(index, names[index], places) for index, places in enumerate(values)]
-    axes.append(_axis(len(values), metric, _scale(low, high)))
+    axes.append(_axis(len(values), metric, _scale(low, high), side=1))
     lines = []
     for rank, job in reversed(list(enumerate(order))):
         heights = [every[key][job.values[key]] for key in keys]
@@ -71,16 +72,18 @@ def _place(index: int, height: float) -> tuple[float, float]:
     return MARGIN + index * GAP, BOTTOM - height * (BOTTOM - TOP)
 
 
-def _axis(index: int, name: str, labels: Mapping[str, float]) -> str:
+def _axis(index: int, name: str, labels: Mapping[str, float], side: Literal[-1, 1] = -1) -> str:
+    """An axis with its labels on the left (-1), or on the right (1), where no lines are behind the last axis."""
     x, _ = _place(index, 0)
+    anchor = "end" if side < 0 else "start"
     parts = [f'<line class="axis" x1="{x}" y1="{TOP}" x2="{x}" y2="{BOTTOM}"/>']
     parts.append(f'<text class="name" x="{x}" y="{TOP - 18}" text-anchor="middle">{escape(_short(name))}</text>')
     step = -(-len(labels) // MOST_LABELS)
     for text, height in list(labels.items())[::step]:
         y = _place(index, height)[1]
-        parts.append(f'<line class="axis" x1="{x - 4}" y1="{y:.1f}" x2="{x}" y2="{y:.1f}"/>')
+        parts.append(f'<line class="axis" x1="{x + 4 * side}" y1="{y:.1f}" x2="{x}" y2="{y:.1f}"/>')
         label = f"{escape(_short(text))}<title>{escape(text)}</title>"
-        parts.append(f'<text x="{x - 8}" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
+        parts.append(f'<text x="{x + 8 * side}" y="{y + 4:.1f}" text-anchor="{anchor}">{label}</text>')
     return "".join(parts)
 
 

@@ -14,7 +14,7 @@ from framework.artifacts.picture_files import UNREADABLE, opened_picture
 from framework.sweeps.job_folder import JobFolder, Result
 from framework.sweeps.plan import Job, Sweep, short_keys
 from framework.sweeps.plot import parallel_coordinates
-from framework.sweeps.results import groups, metric_names, ranked, shown_value, varied_keys
+from framework.sweeps.results import best_jobs, groups, metric_names, ranked, shown_value, varied_keys
 from framework.sweeps.table import duration
 
 REPORT_FILE = "report.html"
@@ -32,7 +32,8 @@ svg text { font-size: 11px; fill: #44515f; paint-order: stroke; stroke: #fff; st
 svg text.name { font-weight: 600; font-size: 12px; }
 svg .axis { stroke: #8793a0; } svg .job { fill: none; stroke-width: 2; stroke-linejoin: round; opacity: .85; }
 svg .best { stroke-width: 4; opacity: 1; } svg .job:hover { stroke: #0b57d0; stroke-width: 5; opacity: 1; }
-.pictures td { vertical-align: top; } .pictures img { display: block; max-width: 320px; }
+h3 { font-size: 1em; } .pictures { display: flex; flex-wrap: wrap; gap: 1.2em; } figure { margin: 0; width: 320px; }
+figure img { display: block; max-width: 100%; } figcaption { padding: .2em .4em; } figure.best { background: #fdeee8; }
 """
 SCRIPT = """
 for (const table of document.querySelectorAll("table.sorted")) {
@@ -96,7 +97,7 @@ def _plots(sweep: Sweep, results: Mapping[int, Result]) -> Iterable[str]:
 def _table(sweep: Sweep, results: Mapping[int, Result]) -> str:
     """All jobs; a click on a column's head sorts by it."""
     metrics = metric_names(results)
-    best = {ranked(jobs, results)[0].number for jobs in groups(sweep.plan, results).values()}
+    best = _best_numbers(sweep, results)
     monitored = sorted({result.metric for result in results.values() if result.metric})
     varied = short_keys(dict.fromkeys(varied_keys(sweep.plan), ""))
     heads = ["job", *varied, "status", "progress", "time", *(f"best {name}" for name in monitored), *metrics]
@@ -125,7 +126,7 @@ def _failures(sweep: Sweep, results: Mapping[int, Result]) -> str:
 
 
 def _pictures(sweep: Sweep, results: Mapping[int, Result]) -> str:
-    """A column per job, a row per picture's name, so that the jobs can be compared."""
+    """For each picture's name the pictures of all jobs side by side, so that they can be compared."""
     found = {job.number: JobFolder(sweep.output / job.name).pictures() for job in sweep.plan.jobs}
     order = [job for jobs in groups(sweep.plan, results).values() for job in ranked(jobs, results)]
     order += [job for job in sweep.plan.jobs if job not in order]
@@ -135,30 +136,33 @@ def _pictures(sweep: Sweep, results: Mapping[int, Result]) -> str:
     shown = sorted(chosen, key=lambda job: job.number)
     left_out = sum(map(bool, found.values())) - len(shown)
     note = f"<p>The best {len(shown)} jobs; {left_out} more have pictures in their folders.</p>" if left_out else ""
-    heads = "".join(f"<th>job {job.number}<br>{_lines(job, results[job.number])}</th>" for job in shown)
-    names = sorted({name for job in shown for name in found[job.number]})
-    rows = "".join(
-        f"<tr><th>{escape(name)}</th>{''.join(_picture(found[job.number].get(name)) for job in shown)}</tr>"
-        for name in names
-    )
-    table = f'<table class="pictures"><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table>'
-    return f'<h2>Pictures</h2>{note}<div class="wide">{table}</div>'
+    best = _best_numbers(sweep, results)
+    parts = [f"<h2>Pictures</h2>{note}"]
+    for name in sorted({name for job in shown for name in found[job.number]}):
+        parts.append(f'<h3>{escape(name)}</h3><div class="pictures">')
+        for job in shown:
+            if name in found[job.number]:
+                caption = f"job {job.number}<br>{_lines(job, results[job.number])}"
+                kind = " class=best" if job.number in best else ""
+                parts.append(
+                    f"<figure{kind}>{_picture(found[job.number][name])}<figcaption>{caption}</figcaption></figure>"
+                )
+        parts.append("</div>")
+    return "".join(parts)
 
 
-def _picture(path: Path | None) -> str:
-    """A cell with the picture inside; one that can't be read says so."""
-    if path is None:
-        return "<td></td>"
+def _picture(path: Path) -> str:
+    """The picture inside the page; one that can't be read says so."""
     try:
         with opened_picture(path) as picture:
             small = picture.convert("RGBA" if "A" in picture.getbands() else "RGB")
             small.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
     except UNREADABLE:
-        return f"<td>{escape(path.name)} can't be read</td>"
+        return f"{escape(path.name)} can't be read"
     data = io.BytesIO()
     small.save(data, format="PNG", optimize=True)
     text = base64.b64encode(data.getvalue()).decode()
-    return f'<td><img alt="{escape(path.name)}" src="data:image/png;base64,{text}"></td>'
+    return f'<img alt="{escape(path.name)}" src="data:image/png;base64,{text}">'
 
 
 def _cell(text: str, *, kind: str = "", value: float | None = None) -> str:
@@ -169,6 +173,10 @@ def _cell(text: str, *, kind: str = "", value: float | None = None) -> str:
 def _number(value: float | None) -> str:
     data = "" if value is None else value
     return f'<td class="number" data-value="{data}">{shown_value(value)}</td>'
+
+
+def _best_numbers(sweep: Sweep, results: Mapping[int, Result]) -> set[int]:
+    return {job.number for job in best_jobs(sweep.plan, results)}
 
 
 def _values(job: Job) -> str:

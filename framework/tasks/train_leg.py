@@ -3,6 +3,7 @@
 import re
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from signal import SIGINT
 from typing import Any
@@ -16,7 +17,14 @@ from framework.tasks.config import TrainOptions
 from framework.trainers.checkpoint_content import ANOTHER, CheckpointError
 from framework.trainers.divergence import TrainingDiverged
 from framework.trainers.loggers import METRICS_FILE, latest_metrics
-from framework.trainers.manifest import describe_device, describe_run, end_leg, timestamp, update_manifest
+from framework.trainers.manifest import (
+    describe_device,
+    describe_run,
+    end_leg,
+    read_manifest,
+    timestamp,
+    update_manifest,
+)
 from framework.trainers.progress import duration
 from framework.trainers.results import training_results
 from framework.trainers.run_folder import RunFolder
@@ -66,10 +74,20 @@ class Leg:
         facts = describe_run(self.folder.run_id, "train", self.options.seed, device)
         if self.options.start_weights:
             facts["start_weights"] = fingerprint(resolve(self.options.start_weights))
-        update_manifest(self.folder.manifest, **facts)
+        update_manifest(self.folder.manifest, **facts, **self._killed_leg())
         size = sum(parameter.numel() for parameter in system.parameters() if parameter.requires_grad)
         text = f"run {self.folder.run_id} in {self.folder.path}\n{system.registry_name}: {size:,} weights on {device}"
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _killed_leg(self) -> dict[str, Any]:
+        """The list of legs with the one before this, if it was killed: nobody wrote down how long it had trained."""
+        before = read_manifest(self.folder.manifest)
+        signs = [path for path in (self.folder.metrics, self.folder.last_checkpoint) if path.is_file()]
+        if before.get("status") != "running" or not signs:
+            return {}
+        seconds = max(path.stat().st_mtime for path in signs) - datetime.fromisoformat(before["started"]).timestamp()
+        leg = {"started": before["started"], "seconds": round(max(seconds, 0.0), 1), "status": "killed"}
+        return {"legs": [*before.get("legs", []), leg]}
 
     def fit(self, system: System, data: pl.LightningDataModule, checkpoint: Path | None) -> int:
         """Fit, and write down how it ended whatever happens; returns the exit code."""

@@ -18,7 +18,6 @@ from pytorch_lightning.plugins import CheckpointIO
 from framework.artifacts.atomic import atomic_file, write_json
 from framework.artifacts.reading import read_json
 from framework.trainers.checkpoint_content import CheckpointError, check_training, read_checkpoint
-from framework.trainers.loggers import CsvMetrics
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
@@ -139,7 +138,7 @@ class KeepCheckpoints(Checkpoint):
         if not self._due:
             return
         for logger in trainer.loggers:
-            logger.flush() if isinstance(logger, CsvMetrics) else logger.save()
+            logger.save()
         for name in self._due:
             trainer.save_checkpoint(self.folder / name)
         self._due = []

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,8 @@ class MetricsError(ValueError):
 class CsvMetrics(Logger):
     """`metrics.csv`: a header, then one row per logged step. The column `step` counts finished optimiser steps.
 
-    A row waits for the next step or checkpoint, so that training and validation metrics of a step share it. New columns
-    rewrite the file; a continued run drops the rows behind its checkpoint and goes on in the same file.
+    Training and validation metrics of a step share a row. New columns rewrite the file; a continued run drops the rows
+    behind its checkpoint and goes on in the same file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,6 +37,7 @@ class CsvMetrics(Logger):
         self.path = path
         self._columns: list[str] = []
         self._row: dict[str, Any] = {}
+        self._place: int | None = None  # where the latest row begins in the file
 
     @property
     def name(self) -> str:
@@ -52,12 +54,13 @@ class CsvMetrics(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Add values to the row of this step; the row before it is written."""
+        """Add values to the row of this step and write it: a process that is killed leaves all that it logged."""
         # Lightning counts from the step before the one that was just finished.
         count = (step or 0) + 1
-        if self._row and self._row["step"] != count:
-            self._write_row()
+        if self._row.get("step") != count:
+            self._row, self._place = {}, None
         self._row |= {"step": count} | {key: value for key, value in metrics.items() if key != "epoch"}
+        self._write_row()
 
     @rank_zero_only
     def rewind(self, step: int) -> None:
@@ -66,27 +69,18 @@ class CsvMetrics(Logger):
             self._columns, rows = read_metrics(self.path)
             self._rewrite([row for row in rows if float(row["step"]) <= step])
 
-    @rank_zero_only
-    def flush(self) -> None:
-        """Write the row that waits: its step is done."""
-        self._write_row()
-
-    @rank_zero_only
-    def finalize(self, status: str) -> None:
-        """Write the last row."""
-        self._write_row()
-
     def _write_row(self) -> None:
-        if not self._row:
-            return
+        """Write the row behind the others, or in place of what was known of its step."""
         new = sorted(key for key in self._row if key not in self._columns)
         if new or not self.path.is_file():
             rows = read_metrics(self.path)[1] if self.path.is_file() else []
             self._columns = ["step", *sorted({*self._columns, *new} - {"step"})]
-            self._rewrite(rows)
-        with self.path.open("a", newline="", encoding="utf-8") as file:
+            self._rewrite(rows if self._place is None else rows[:-1])
+            self._place = None
+        with self.path.open("r+", newline="", encoding="utf-8") as file:
+            self._place = file.seek(0, os.SEEK_END) if self._place is None else file.seek(self._place)
+            file.truncate()
             csv.DictWriter(file, self._columns, restval="").writerow(self._row)
-        self._row = {}
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
         with atomic_file(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:

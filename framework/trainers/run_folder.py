@@ -16,6 +16,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from framework.artifacts.atomic import write_text
 from framework.config.compose import read_yaml, to_yaml
 from framework.trainers.checkpoints import LAST
+from framework.trainers.loggers import METRICS_FILE
 from framework.weights.resolve import RUN_WEIGHTS
 from framework.weights.runs import OUTPUTS, RUN_ID_VARIABLE, find_run, new_run_id
 
@@ -63,6 +64,11 @@ class RunFolder:
     def last_checkpoint(self) -> Path:
         """What a continued training starts from."""
         return self.checkpoints / LAST
+
+    @property
+    def metrics(self) -> Path:
+        """What was logged, a row per step."""
+        return self.path / METRICS_FILE
 
     @property
     def images(self) -> Path:

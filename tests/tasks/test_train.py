@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,19 @@ def test_continued_equals_uninterrupted(workplace: Path) -> None:
     for name, value in whole.items():
         torch.testing.assert_close(parts[name], value, rtol=0, atol=0)
     assert [leg["to_step"] for leg in manifest(folders[1])["legs"]] == [5, 10]
+
+
+def test_a_leg_that_was_killed_counts(workplace: Path) -> None:
+    assert train("killed", "trainer.max_steps=4", "output=run") == 0
+    before = manifest(workplace / "run")
+    started = datetime.fromtimestamp((workplace / "run" / "metrics.csv").stat().st_mtime - 100).astimezone()
+    left = before | {"status": "running", "started": started.isoformat(timespec="seconds"), "legs": []}
+    (workplace / "run" / "manifest.json").write_text(json.dumps(left))  # all that a killed process leaves
+    assert main(["train", "run=run", "trainer.max_steps=6"]) == 0
+    killed, last = manifest(workplace / "run")["legs"]
+    assert (killed["status"], killed["started"]) == ("killed", left["started"])
+    assert 99 <= killed["seconds"] <= 102
+    assert (last["status"], last["to_step"]) == ("finished", 6)
 
 
 def test_another_seed_gives_other_weights(workplace: Path) -> None:

@@ -25,6 +25,23 @@ def test_a_row_holds_all_metrics_of_a_step(tmp_path: Path) -> None:
     ]
 
 
+def test_what_was_logged_is_in_the_file_at_once(tmp_path: Path) -> None:
+    """The process may be killed before it says goodbye."""
+    path = tmp_path / "metrics.csv"
+    logger = CsvMetrics(path)
+    texts = []
+    for metrics, step in (({"a": 1.0}, 0), ({"b": 22.5}, 0), ({"a": 2.0}, 1), ({"b": 33.0}, 1), ({"a": 3.0}, 2)):
+        logger.log_metrics(metrics, step=step)
+        texts.append(path.read_text().splitlines())
+    assert texts == [
+        ["step,a", "1,1.0"],
+        ["step,a,b", "1,1.0,22.5"],
+        ["step,a,b", "1,1.0,22.5", "2,2.0,"],
+        ["step,a,b", "1,1.0,22.5", "2,2.0,33.0"],
+        ["step,a,b", "1,1.0,22.5", "2,2.0,33.0", "3,3.0,"],
+    ]
+
+
 def test_new_metrics_become_columns(tmp_path: Path) -> None:
     logger = CsvMetrics(tmp_path / "metrics.csv")
     for step, name in enumerate(("b", "a", "c")):
