@@ -6,6 +6,7 @@ curve can be drawn without training.
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch.optim import Adam, AdamW, Optimizer
@@ -27,6 +28,22 @@ def build_optimizer(parameters: Iterable[torch.nn.Parameter], config: OptimizerC
         eps=config.eps,
         weight_decay=config.weight_decay,
     )
+
+
+def renew_options(checkpoint: dict[str, Any], config: OptimizerConfig) -> None:
+    """Put the options of `config` in place of those that a checkpoint's optimiser and schedule were saved with.
+
+    Restoring them brings the old ones back. The moments stay, and so does the place in the schedule.
+    """
+    rate = config.learning_rate
+    for state in checkpoint.get("optimizer_states", []):
+        for group in state["param_groups"]:
+            before = group.get("initial_lr", group["lr"])
+            group["lr"] = group["lr"] * (rate / before) if before else rate
+            group |= {"initial_lr": rate, "betas": (config.betas[0], config.betas[1])}
+            group |= {"eps": config.eps, "weight_decay": config.weight_decay}
+    for state in checkpoint.get("lr_schedulers", []):
+        state["base_lrs"] = [rate] * len(state["base_lrs"])
 
 
 def build_schedule(optimizer: Optimizer, config: ScheduleConfig, total_steps: float) -> LambdaLR:

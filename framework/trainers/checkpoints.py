@@ -17,6 +17,8 @@ from pytorch_lightning.plugins import CheckpointIO
 
 from framework.artifacts.atomic import atomic_file, write_json
 from framework.artifacts.reading import read_json
+from framework.systems.optimizers import renew_options
+from framework.systems.system import System
 from framework.trainers.checkpoint_content import CheckpointError, check_training, read_checkpoint
 
 LAST = "last.ckpt"
@@ -54,6 +56,17 @@ class AtomicCheckpointIO(CheckpointIO):
     def remove_checkpoint(self, path: Any) -> None:
         """Delete the file if it is there."""
         Path(path).unlink(missing_ok=True)
+
+
+class TakeNewOptions(pl.Callback):
+    """Lets a continued training go on with the optimiser's options that it is given: a checkpoint holds older ones."""
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Change what was read; a system that makes its optimisers itself keeps those of the checkpoint."""
+        if type(pl_module).configure_optimizers is System.configure_optimizers and isinstance(pl_module, System):
+            renew_options(checkpoint, pl_module.config.optimizer)
 
 
 class KeepCheckpoints(Checkpoint):

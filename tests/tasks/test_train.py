@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 
 from framework.cli import main
 from framework.testing.tiny import TinyData, register_tiny
+from framework.trainers.loggers import read_metrics
 from framework.trainers.run_folder import RUN_ID_VARIABLE
 from framework.weights.opening import fingerprint
 
@@ -193,13 +194,46 @@ def test_a_signal_saves_the_last_checkpoint(
     assert main(["train", "run=run", f"trainer.max_steps={step + 2}"]) == 0
 
 
-def test_ctrl_c_while_data_are_made_is_no_failure(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(self: TinyData) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(TinyData, "prepare_data", interrupt)
-    assert train("x", "output=run", "trainer.max_steps=1") == 130
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_while_data_are_made_is_no_failure(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(TinyData, "prepare_data", lambda self: signal.raise_signal(number))
+        assert train("x", "output=run", "trainer.max_steps=1") == code
     assert manifest(workplace / "run")["status"] == "interrupted"
+    assert main(["train", "run=run"]) == 0
+
+
+def test_a_training_killed_after_its_last_step_keeps_its_metrics(workplace: Path) -> None:
+    """Then there is no step left to measure anything in: the last values come from the file."""
+    assert train("x", "output=run", "trainer.max_steps=4", "trainer.val_interval=2", "trainer.log_interval=1") == 0
+    before = manifest(workplace / "run")
+    shutil.rmtree(workplace / "run" / "weights")
+    left = {key: value for key, value in before.items() if key not in ("metrics", "results", "weights", "step")}
+    (workplace / "run" / "manifest.json").write_text(json.dumps(left | {"status": "running"}))
+    (workplace / "run" / "checkpoints" / ".part-0123-last.ckpt").write_text("half")
+    assert main(["train", "run=run"]) == 0
+    after = manifest(workplace / "run")
+    assert after["status"] == "finished"
+    assert after["metrics"] == pytest.approx(before["metrics"])
+    assert after["results"] == before["results"]
+    assert not list((workplace / "run").rglob(".part-*"))
+
+
+def test_a_run_goes_on_with_the_options_it_is_given(workplace: Path) -> None:
+    """Also with another learning rate, which is what helps after a training diverged; and they are noted."""
+    constant = "system.optimizer.schedule.kind=constant"
+    assert train("x", "output=run", "trainer.max_steps=2", constant, "trainer.log_interval=1") == 0
+    more = ["trainer.max_steps=4", "system.optimizer.learning_rate=0.5", "system.optimizer.weight_decay=0.25"]
+    assert main(["train", "run=run", *more]) == 0
+    changed = manifest(workplace / "run")["legs"][1]["changed"]
+    assert changed[:2] == ["system.optimizer.learning_rate 0.0001 -> 0.5", "system.optimizer.weight_decay 0.01 -> 0.25"]
+    rates = [float(row["train/learning_rate"]) for row in read_metrics(workplace / "run" / "metrics.csv")[1]]
+    assert rates == [0.0001, 0.0001, 0.5, 0.5]
+    stored = torch.load(workplace / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    group = stored["optimizer_states"][0]["param_groups"][0]
+    assert (group["lr"], group["weight_decay"]) == (0.5, 0.25)
 
 
 def appears(path: Path, seconds: float = 30) -> bool:
