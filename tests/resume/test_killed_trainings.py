@@ -91,25 +91,29 @@ def test_a_training_that_is_killed_ends_as_one_that_is_not(
     tmp_path: Path, balls: Path, workers: int, ranks: int, kills: int, cold_share: float
 ) -> None:
     killer = Killer(kills, seed_of_today())
-    whole = Place(tmp_path / "whole", balls, 0, ranks)  # loader processes make no difference
-    life = whole.finished()
-    lives = (life, whole_life_cold(tmp_path, balls, ranks) if cold_share else life)
+    whole = Place(tmp_path / "whole", balls, 0, ranks)
+    whole.finished()
+    lives = []
+    for cold in (False, True) if cold_share else (False,):
+        timed = Place(tmp_path / f"cold{cold:d}", balls, workers, ranks)
+        lives.append(timed.finished(cold))
+        assert not list(different(whole.run, timed.run)), "loader processes, or who starts it, make a difference"
     rounds = 0
     while killer.left:
         rounds += 1
         place = Place(tmp_path / f"round{rounds}", balls, workers, ranks)
         killer.until_finished(
-            place.start, lives, lambda run=place.run: check_whole(run), ranks=ranks, cold_share=cold_share
+            place.start,
+            (lives[0], lives[-1]),
+            lambda run=place.run: check_whole(run),
+            ranks=ranks,
+            cold_share=cold_share,
         )
         check_whole(place.run)
         found = list(different(whole.run, place.run))
         assert not found, f"seed {killer.seed}, killed after {killer.moments}: {found[:6]} and {len(found)} in all"
         assert place.manifest()["status"] == "finished"
     print(f"seed {killer.seed}, {rounds} rounds, killed after {', '.join(killer.moments)} of {lives}")  # noqa: T201
-
-
-def whole_life_cold(folder: Path, balls: Path, ranks: int) -> float:
-    return Place(folder / "cold", balls, 0, ranks).finished(cold=True)
 
 
 @pytest.mark.slow

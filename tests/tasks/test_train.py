@@ -230,7 +230,7 @@ def test_a_run_goes_on_with_the_options_it_is_given(workplace: Path) -> None:
     changed = manifest(workplace / "run")["legs"][1]["changed"]
     assert changed[:2] == ["system.optimizer.learning_rate 0.0001 -> 0.5", "system.optimizer.weight_decay 0.01 -> 0.25"]
     rates = [float(row["train/learning_rate"]) for row in read_metrics(workplace / "run" / "metrics.csv")[1]]
-    assert rates == [0.0001, 0.0001, 0.5, 0.5]
+    assert rates == pytest.approx([0.0001, 0.0001, 0.5, 0.5])
     stored = torch.load(workplace / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     group = stored["optimizer_states"][0]["param_groups"][0]
     assert (group["lr"], group["weight_decay"]) == (0.5, 0.25)
