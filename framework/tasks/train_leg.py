@@ -29,7 +29,7 @@ from framework.trainers.progress import duration
 from framework.trainers.results import training_results
 from framework.trainers.run_folder import RunFolder
 from framework.trainers.run_weights import save_run_weights
-from framework.trainers.stopping import ProcessLost, StopOnSignal, TrainingInterrupted
+from framework.trainers.stopping import ProcessLost, StopOnSignal, TrainingInterrupted, end_together
 from framework.weights.opening import fingerprint
 from framework.weights.resolve import resolve
 
@@ -91,6 +91,7 @@ class Leg:
 
     def fit(self, system: System, data: pl.LightningDataModule, checkpoint: Path | None) -> int:
         """Fit, and write down how it ended whatever happens; returns the exit code."""
+        end_together(first=self.trainer.local_rank == 0)
         stop = next(item for item in self.trainer.callbacks if isinstance(item, StopOnSignal))  # type: ignore[attr-defined]
         with stop.listening():
             try:

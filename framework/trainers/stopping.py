@@ -3,6 +3,7 @@
 Both decide between two optimiser steps and together on all processes.
 """
 
+import os
 import signal
 import threading
 import time
@@ -12,6 +13,9 @@ from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
+
+FIRST_PROCESS = "ATELIER_FIRST_PROCESS"
+"""Environment variable by which the processes of a training know the one that started them."""
 
 
 class TrainingInterrupted(RuntimeError):
@@ -24,6 +28,24 @@ class TrainingInterrupted(RuntimeError):
 
 class ProcessLost(ConnectionError):
     """Another process of the same training is gone."""
+
+
+def end_together(first: bool) -> None:
+    """Let the processes that a training starts end when the `first` one of their machine does.
+
+    Else they would wait half an hour for it to come back. An outside launcher looks after its processes itself.
+    """
+    if first:
+        os.environ[FIRST_PROCESS] = str(os.getpid())
+    if first or FIRST_PROCESS not in os.environ:
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(os.environ[FIRST_PROCESS]):
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class TimeLimit(pl.Callback):

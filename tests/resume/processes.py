@@ -20,6 +20,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from framework.trainers.stopping import FIRST_PROCESS
+from framework.weights.runs import RUN_ID_VARIABLE
+
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 240.0
 """Seconds after which a process that should end is taken for hanging."""
@@ -83,17 +86,29 @@ class Running:
             except ProcessLookupError:  # it has ended, or has no group of its own yet
                 _try_kill(process.pid, number)
 
-    def wait(self, seconds: float = PATIENCE) -> list[int]:
-        """Wait until all its processes have ended, and return their exit codes; what hangs is an error, and killed."""
+    def ends(self, seconds: float) -> bool:
+        """Wait until all its processes have ended; whether they have in time."""
         end = time.monotonic() + seconds
         while any(_code(process) is None for process in self._processes) and time.monotonic() < end:
             time.sleep(0.01)
-        codes = [_code(process) for process in self._processes]
-        if None in codes:
+        return all(_code(process) is not None for process in self._processes)
+
+    def wait(self, seconds: float = PATIENCE) -> list[int]:
+        """Wait until all its processes have ended, and return their exit codes; what hangs is an error, and killed."""
+        if not self.ends(seconds):
             self.signal(signal.SIGKILL)
-            raise AssertionError(f"still running after {seconds} s: {codes}\n{self.text()}")
+            raise AssertionError(f"still running after {seconds} s\n{self.text()}")
+        codes = [_code(process) for process in self._processes]
         self.signal(signal.SIGKILL)  # loader processes of a rank that was killed alone
         return [int(code) for code in codes if code is not None]
+
+    def group_is_empty(self) -> bool:
+        """Whether nothing that the first process started is left."""
+        try:
+            os.killpg(self._processes[0].pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
 
     def text(self) -> str:
         """What was printed so far, by earlier commands in this folder too."""
@@ -144,7 +159,9 @@ class Killer:
         self.moments.append(f"{running.seconds:.2f} s{' cold' * cold}{'' if rank is None else f' rank {rank}'}")
         self.left -= 1
         running.signal(signal.SIGKILL, rank)
-        running.wait(60)  # the others notice and end
+        if rank is not None and not running.ends(20):  # before they were connected the others can't know,
+            running.signal(signal.SIGKILL)  # and a launcher ends them
+        running.wait(60)
 
 
 def seed_of_today() -> int:
@@ -160,7 +177,8 @@ def _run(words: list[str], folder: str, log: str, settings: dict[str, str]) -> N
     os.dup2(descriptor, 2)
     os.chdir(folder)
     os.environ.update(ENVIRONMENT | settings)
-    os.environ.pop("ATELIER_RUN_ID", None)
+    for variable in (RUN_ID_VARIABLE, FIRST_PROCESS):
+        os.environ.pop(variable, None)
     sys.argv = ["launch.py", *words]
     import torch
     from pytorch_lightning.utilities import rank_zero_only

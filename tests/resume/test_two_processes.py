@@ -14,7 +14,10 @@ from framework.trainers.checkpoints import LAST
 from tests.resume.processes import Running
 
 TRAIN = ["train", "system.type=testing/tiny", "data.type=testing/tiny", "device=cpu", "output=run"]
-TRAIN += ["trainer.devices=2", "trainer.strategy=ddp", "trainer.checkpoint_interval=1", "trainer.log_interval=1"]
+TOY = "train=4 val=2 test=1 samples=200 render_size=32 processes=0 batch_size=2 surface_points=64 "
+TOY += "supervision_points=32 validation_points=32"
+DDP = ["trainer.devices=2", "trainer.strategy=ddp"]
+TRAIN += [*DDP, "trainer.checkpoint_interval=1", "trainer.log_interval=1"]
 
 
 @pytest.mark.slow
@@ -61,3 +64,19 @@ def test_a_repetition_in_two_processes_comes_out_the_same(tmp_path: Path) -> Non
     manifests = [json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("run", "again")]
     assert manifests[0]["results"] == manifests[1]["results"]
     assert manifests[0]["processes"] == 2
+
+
+@pytest.mark.slow
+def test_a_process_that_was_started_does_not_outlive_the_first(tmp_path: Path) -> None:
+    """Killed while the other one is still starting, when there is no connection yet that could break."""
+    sizes = [f"data.{option}" for option in TOY.split()]
+    words = ["train", "experiment=craftsman/small-autoencoder", "output=run", "device=cpu", *sizes, *DDP]
+    running = Running(words, tmp_path, cold=True)
+    while running.alive() and not (tmp_path / "run" / "manifest.json").is_file():
+        time.sleep(0.01)
+    time.sleep(1)
+    running.signal(signal.SIGKILL, 0)
+    end = time.monotonic() + 90
+    while not running.group_is_empty() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert running.group_is_empty(), running.text()
