@@ -72,7 +72,7 @@ class Leg:
         """Start the manifest, and say what is trained and where."""
         device = self.trainer.strategy.root_device.type
         facts = describe_run(self.folder.run_id, "train", self.options.seed, device)
-        if self.options.start_weights:
+        if self.options.start_weights and not self.folder.last_checkpoint.is_file():
             facts["start_weights"] = fingerprint(resolve(self.options.start_weights))
         update_manifest(self.folder.manifest, **facts, **self._killed_leg())
         size = sum(parameter.numel() for parameter in system.parameters() if parameter.requires_grad)
@@ -96,11 +96,19 @@ class Leg:
         with stop.listening():
             try:
                 code = self._fit(system, data, checkpoint, stop)
-            except (TrainingDiverged, RuntimeError) as error:
-                if not self.trainer.is_global_zero and isinstance(error, TrainingDiverged):
-                    return 0  # the first process says it, and would be killed by its launcher for an error in another
-                raise self._lost(error) from error
-        # The same holds for an interruption: the first process may still be writing its manifest.
+            except TrainingDiverged:
+                if self.trainer.is_global_zero:
+                    raise
+                code = 1
+            except RuntimeError as error:
+                if self.trainer.world_size == 1 or not LOST.search(str(error)):
+                    raise
+                raise ProcessLost(
+                    f"another process of this training ended, so this one can't go on after step "
+                    f"{self.trainer.global_step}. Continue from the last checkpoint: "
+                    f"python launch.py train run={self.folder.reference}"
+                ) from error
+        # The first process says how it ended, and would be killed by its launcher for an exit code of another.
         return code if self.trainer.is_global_zero else 0
 
     def _fit(self, system: System, data: pl.LightningDataModule, checkpoint: Path | None, stop: StopOnSignal) -> int:
@@ -143,15 +151,6 @@ class Leg:
         chosen = self.options.system
         system: System = registry.load_class("system", chosen.type)(chosen.config)
         return save_run_weights(system, self.folder, self.options.trainer.weights, self.folder.weights)
-
-    def _lost(self, error: Exception) -> Exception:
-        """In plain words, when the error is that another process is gone; else the error itself."""
-        if self.trainer.world_size == 1 or not LOST.search(str(error)):
-            return error
-        return ProcessLost(
-            f"another process of this training ended, so this one can't go on after step {self.trainer.global_step}. "
-            f"Continue from the last checkpoint: python launch.py train run={self.folder.reference}"
-        )
 
     def _write_down(self, status: str, reason: str | None) -> None:
         step = self.trainer.global_step

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -118,31 +118,30 @@ class Running:
 class Killer:
     """Runs commands again and again, and kills them `kills` times at random moments.
 
-    `seed` decides the moments as shares of a command's life; it is part of every message.
+    lives: seconds that a forked command, and one from the beginning (`cold`), take without a kill. `seed` decides the
+    moments as shares of these; it is part of every message.
     """
 
-    def __init__(self, kills: int, seed: int) -> None:
+    def __init__(self, kills: int, lives: Sequence[float]) -> None:
         self.left = kills
-        self.seed = seed
-        self.random = random.Random(seed)
+        self.lives = [lives[0], lives[-1]]
+        self.seed = int(os.environ.get("RESUME_SEED", random.SystemRandom().randrange(10**6)))
+        self.random = random.Random(self.seed)
         self.moments: list[str] = []
 
     def until_finished(
         self,
         start: Callable[[bool], Running],
-        life: tuple[float, float],
-        after_kill: Callable[[], None],
+        after_kill: Callable[[], object],
         *,
         ranks: int = 1,
         cold_share: float = 0.0,
     ) -> None:
-        """Start the command, kill it, check what it left, until it once ends by itself, or all kills are used up and
-        the last one is let run. `life`: seconds that a forked and a cold command take without a kill.
-        """
+        """Start the command, kill it, check what it left, and so on until it once ends by itself."""
         while True:
             cold = self.random.random() < cold_share
             running = start(cold)
-            delay = self.random.uniform(0, life[cold]) if self.left else PATIENCE
+            delay = self.random.uniform(0, self.lives[cold]) if self.left else PATIENCE
             while running.alive() and running.seconds < delay:
                 time.sleep(0.002)
             if running.alive():
@@ -150,8 +149,13 @@ class Killer:
                 after_kill()
                 continue
             codes = running.wait()
-            assert set(codes) == {0}, f"seed {self.seed}, {self.moments}: exit codes {codes}\n{running.text()}"
+            assert set(codes) == {0}, f"{self}: exit codes {codes}\n{running.text()}"
+            # What it took now: the machine may have been busier, or idler, before.
+            self.lives[cold] = (self.lives[cold] + running.seconds) / 2
             return
+
+    def __str__(self) -> str:
+        return f"seed {self.seed}, killed after {', '.join(self.moments) or 'nothing'} of {self.lives}"
 
     def _kill(self, running: Running, ranks: int, cold: bool) -> None:
         assert self.left, f"hangs\n{running.text()}"
@@ -162,11 +166,6 @@ class Killer:
         if rank is not None and not running.ends(20):  # before they were connected the others can't know,
             running.signal(signal.SIGKILL)  # and a launcher ends them
         running.wait(60)
-
-
-def seed_of_today() -> int:
-    """Return a seed that the environment variable RESUME_SEED can repeat."""
-    return int(os.environ.get("RESUME_SEED", random.SystemRandom().randrange(10**6)))
 
 
 def _run(words: list[str], folder: str, log: str, settings: dict[str, str]) -> None:

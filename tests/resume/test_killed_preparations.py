@@ -17,7 +17,7 @@ from framework.data.procedural.catalogue import generate
 from framework.data.procedural.sampling import build_mesh
 from framework.export.mesh_files import save_mesh
 from tests.resume.files import check_whole, leftovers
-from tests.resume.processes import Killer, Running, seed_of_today
+from tests.resume.processes import Killer, Running
 
 OBJECTS = 10
 SAMPLES = "surface_samples=2000 volume_samples=2000 near_samples=500 view_size=48 val_fraction=0.2 test_fraction=0.2"
@@ -51,7 +51,6 @@ def killed(
     """Run a command in `place` without a kill, then again and again with kills; returns the output of the first and of
     all others. `check(output)` is called after each kill, beside reading all files.
     """
-    killer = Killer(kills, seed_of_today())
 
     def started(name: str) -> tuple[Path, Callable[[bool], Running]]:
         folder = place / name
@@ -64,7 +63,7 @@ def killed(
         running = start(cold)
         assert running.wait() == [0], running.text()
         lives.append(running.seconds)
-    outputs: list[Path] = []
+    killer, outputs = Killer(kills, lives), []
     while killer.left:
         output, start = started(f"round{len(outputs)}")
 
@@ -73,11 +72,11 @@ def killed(
             if check is not None and output.exists():
                 check(output)
 
-        killer.until_finished(start, (lives[0], lives[-1]), after_kill, cold_share=cold_share)
+        killer.until_finished(start, after_kill, cold_share=cold_share)
         check_whole(output)
-        assert not leftovers(output), f"seed {killer.seed}, killed after {killer.moments}"
+        assert not leftovers(output), str(killer)
         outputs.append(output)
-    print(f"seed {killer.seed}, {len(outputs)} rounds, killed after {', '.join(killer.moments)} of {lives}")  # noqa: T201
+    print(f"{len(outputs)} rounds, {killer}")  # noqa: T201
     return whole, outputs
 
 

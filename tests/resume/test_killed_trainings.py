@@ -16,7 +16,7 @@ from framework.trainers.checkpoint_content import read_checkpoint
 from framework.trainers.checkpoints import BEST, LAST
 from tests.data.balls import write_balls
 from tests.resume.files import check_whole, leftovers
-from tests.resume.processes import Killer, Running, seed_of_today
+from tests.resume.processes import Killer, Running
 
 SIZES = "num_latents=8 embed_dim=4 width=32 heads=2 encoder_layers=1 decoder_layers=1 num_freqs=4"
 STEPS = 24
@@ -61,6 +61,10 @@ class Place:
         assert set(codes) == {0}, running.text()
         return running.seconds
 
+    def check(self) -> None:
+        """Read all files that have their final name."""
+        check_whole(self.run)
+
     def manifest(self) -> dict[str, Any]:
         return json.loads((self.run / "manifest.json").read_text())
 
@@ -90,7 +94,6 @@ def different(whole: Path, other: Path) -> Iterator[str]:
 def test_a_training_that_is_killed_ends_as_one_that_is_not(
     tmp_path: Path, balls: Path, workers: int, ranks: int, kills: int, cold_share: float
 ) -> None:
-    killer = Killer(kills, seed_of_today())
     whole = Place(tmp_path / "whole", balls, 0, ranks)
     whole.finished()
     lives = []
@@ -98,7 +101,7 @@ def test_a_training_that_is_killed_ends_as_one_that_is_not(
         timed = Place(tmp_path / f"cold{cold:d}", balls, workers, ranks)
         lives.append(timed.finished(cold))
         assert not list(different(whole.run, timed.run)), "loader processes, or who starts it, make a difference"
-    rounds = 0
+    killer, rounds = Killer(kills, lives), 0
     while killer.left:
         rounds += 1
         place = Place(tmp_path / f"round{rounds}", balls, workers, ranks)
@@ -109,11 +112,11 @@ def test_a_training_that_is_killed_ends_as_one_that_is_not(
             ranks=ranks,
             cold_share=cold_share,
         )
-        check_whole(place.run)
+        place.check()
         found = list(different(whole.run, place.run))
-        assert not found, f"seed {killer.seed}, killed after {killer.moments}: {found[:6]} and {len(found)} in all"
+        assert not found, f"{killer}: {found[:6]}, {len(found)} in all"
         assert place.manifest()["status"] == "finished"
-    print(f"seed {killer.seed}, {rounds} rounds, killed after {', '.join(killer.moments)} of {lives}")  # noqa: T201
+    print(f"{rounds} rounds, {killer}")  # noqa: T201
 
 
 @pytest.mark.slow
