@@ -1,4 +1,5 @@
-"""Batches from loader processes, whose errors say what is wrong with the data and not where in the code it was seen.
+"""Batches from loader processes, which live on when a signal goes to all processes of a training, and whose errors say
+what is wrong with the data and not where in the code it was seen.
 
 torch raises what happens in a loader process again with that process's traceback for a text, and as another class where
 the error takes more than a text. Here the text of a known error travels in place of the item that could not be read.
@@ -6,6 +7,8 @@ the error takes more than a text. Here the text of a known error travels in plac
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,7 +51,21 @@ def build_loader(dataset: Any, **options: Any) -> DataLoader[Any]:
     Iterating it raises the errors of the dataset, DataError in place of a ValueError or OSError that happened in a
     loader process.
     """
-    return _Loader(_Items(dataset), collate_fn=_batch, **options)
+    return _Loader(_Items(dataset), collate_fn=_batch, worker_init_fn=outlive_signals, **options)
+
+
+def outlive_signals(worker: int) -> None:
+    """Let this loader process live on when it is told to end together with the process that it loads for.
+
+    Ctrl-C and service managers signal them all, and the main process needs another batch to end its step and save.
+    The second SIGTERM ends a loader, so that the main process can get rid of one that hangs.
+    """
+
+    def end_at_second(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, end_at_second)
 
 
 def _batch(items: list[Any]) -> Any:

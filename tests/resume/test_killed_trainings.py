@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,19 @@ class Place:
         return json.loads((self.run / "manifest.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, balls: Path) -> Callable[[int], Path]:
+    """Number of ranks -> a training of theirs that was not disturbed, made once."""
+
+    @functools.cache
+    def run(ranks: int) -> Path:
+        place = Place(tmp_path_factory.mktemp("whole") / str(ranks), balls, 0, ranks)
+        place.finished()
+        return place.run
+
+    return run
+
+
 def different(whole: Path, other: Path) -> Iterator[str]:
     """Yield what two run folders differ in, beside times."""
     for name in (LAST, BEST, "step_000012.ckpt"):
@@ -92,15 +106,19 @@ def different(whole: Path, other: Path) -> Iterator[str]:
     ("workers", "ranks", "kills", "cold_share"), [(0, 1, 8, 0.3), (2, 1, 4, 0.0), (0, 2, 4, 0.25), (2, 2, 4, 0.0)]
 )
 def test_a_training_that_is_killed_ends_as_one_that_is_not(
-    tmp_path: Path, balls: Path, workers: int, ranks: int, kills: int, cold_share: float
+    tmp_path: Path,
+    balls: Path,
+    whole: Callable[[int], Path],
+    workers: int,
+    ranks: int,
+    kills: int,
+    cold_share: float,
 ) -> None:
-    whole = Place(tmp_path / "whole", balls, 0, ranks)
-    whole.finished()
     lives = []
     for cold in (False, True) if cold_share else (False,):
         timed = Place(tmp_path / f"cold{cold:d}", balls, workers, ranks)
         lives.append(timed.finished(cold))
-        assert not list(different(whole.run, timed.run)), "loader processes, or who starts it, make a difference"
+        assert not list(different(whole(ranks), timed.run)), "loader processes, or who starts it, make a difference"
     killer, rounds = Killer(kills, lives), 0
     while killer.left:
         rounds += 1
@@ -113,7 +131,7 @@ def test_a_training_that_is_killed_ends_as_one_that_is_not(
             cold_share=cold_share,
         )
         place.check()
-        found = list(different(whole.run, place.run))
+        found = list(different(whole(ranks), place.run))
         assert not found, f"{killer}: {found[:6]}, {len(found)} in all"
         assert place.manifest()["status"] == "finished"
     print(f"{rounds} rounds, {killer}")  # noqa: T201
@@ -121,23 +139,37 @@ def test_a_training_that_is_killed_ends_as_one_that_is_not(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("workers", "ranks"), [(0, 1), (2, 1), (2, 2)])
-@pytest.mark.parametrize("everyone", [False, True], ids=["first", "all"])
-def test_sigterm_saves_and_ends(tmp_path: Path, balls: Path, workers: int, ranks: int, everyone: bool) -> None:
-    """Sent to the first process alone or to all of them, as service managers do."""
-    whole = Place(tmp_path / "whole", balls, 0, ranks)
-    whole.finished()
+@pytest.mark.parametrize(
+    ("number", "workers", "ranks", "to_all"),
+    [
+        (signal.SIGTERM, 0, 1, False),
+        (signal.SIGTERM, 2, 1, True),
+        (signal.SIGINT, 2, 1, True),
+        (signal.SIGTERM, 2, 2, False),
+        (signal.SIGTERM, 2, 2, True),
+    ],
+)
+def test_a_signal_saves_and_ends(
+    tmp_path: Path,
+    balls: Path,
+    whole: Callable[[int], Path],
+    number: signal.Signals,
+    workers: int,
+    ranks: int,
+    to_all: bool,
+) -> None:
+    """Sent to the first process alone, or to all of them and to their loaders, as terminals and service managers do."""
     place = Place(tmp_path / "asked", balls, workers, ranks)
     running = place.start()
     while running.alive() and not (place.run / "metrics.csv").is_file():
         time.sleep(0.005)
-    running.signal(signal.SIGTERM, None if everyone else 0)
+    running.signal(number, None if to_all else 0)
     codes = running.wait()
-    assert codes == [143, *[0] * (ranks - 1)], running.text()
+    assert codes == [128 + number, *[0] * (ranks - 1)], running.text()
     manifest = place.manifest()
-    assert (manifest["status"], manifest["reason"]) == ("interrupted", "interrupted by SIGTERM")
+    assert (manifest["status"], manifest["reason"]) == ("interrupted", f"interrupted by {number.name}")
     assert read_checkpoint(place.run / "checkpoints" / LAST)["global_step"] == manifest["step"] < STEPS
     assert f"interrupted at step {manifest['step']} of {STEPS}" in running.text()
     assert "Traceback" not in running.text()
     place.finished()
-    assert not list(different(whole.run, place.run))[:6]
+    assert not list(different(whole(ranks), place.run))[:6]
