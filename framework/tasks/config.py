@@ -38,7 +38,7 @@ class TrainOptions:
     data: Annotated[Any, Registered("data")] = None
     """What it is trained on: `data=<name>`, then `data.<option>=...`."""
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    """How long, where and how precisely: `trainer=cpu`, `gpu` or `ddp`, then `trainer.<option>=...`."""
+    """How long, where and how precisely: `trainer=cpu`, `gpu`, `ddp` or `fsdp`, then `trainer.<option>=...`."""
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     """Where metrics go: `logger=csv`, `tensorboard` or `wandb`."""
     run: str | None = None

@@ -58,7 +58,7 @@ class ShowProgress(pl.Callback):
         # A running mean keeps the estimate calm; the first value starts it.
         self._speed = 0.7 * self._speed + 0.3 * speed if self._speed else speed
         self._shown_step, self._clock = step, now
-        self._show(f"step {step}/{_total(trainer) or '-'}  {_loss(outputs)}{self._pace(trainer, step)}", step)
+        self._show(f"step {step}/{_total(trainer) or '-'}  {_loss(outputs, trainer)}{self._pace(trainer, step)}", step)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the time, so that validation doesn't count as slow steps."""
@@ -106,6 +106,9 @@ def _total(trainer: pl.Trainer) -> int | None:
     return trainer.max_steps if trainer.max_steps > 0 else None
 
 
-def _loss(outputs: Any) -> str:
+def _loss(outputs: Any, trainer: pl.Trainer) -> str:
     loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
-    return f"loss {float(loss.detach()):.4g}  " if isinstance(loss, torch.Tensor) and loss.numel() == 1 else ""
+    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+        return ""
+    # Lightning has divided it by the number of batches whose gradients make a step.
+    return f"loss {float(loss.detach()) * trainer.accumulate_grad_batches:.4g}  "

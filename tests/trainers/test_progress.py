@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
 from framework.testing.tiny import TinyConfig, TinyData, TinyDataConfig, TinySystem
@@ -21,15 +22,24 @@ def test_durations_in_words(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def printed(folder: Path, *, terminal: bool, **options: object) -> str:
+def printed(
+    folder: Path,
+    *,
+    terminal: bool,
+    system: TinyConfig | None = None,
+    data: TinyDataConfig | None = None,
+    log_interval: int = 2,
+    **options: object,
+) -> str:
     file = io.StringIO()
     console = Console(file=file, force_terminal=terminal, width=100)
-    system = TinySystem(TinyConfig())
-    config = TrainerConfig(max_steps=6, val_interval=3, log_interval=2, **options)  # type: ignore[arg-type]
+    torch.manual_seed(0)
+    module = TinySystem(system or TinyConfig())
+    config = TrainerConfig(max_steps=6, val_interval=3, log_interval=log_interval, **options)  # type: ignore[arg-type]
     trainer = build_trainer(
-        config, LoggerConfig(kinds=[]), RunFolder(folder), 0, system=system, device="cpu", console=console
+        config, LoggerConfig(kinds=[]), RunFolder(folder), 0, system=module, device="cpu", console=console
     )
-    trainer.fit(system, datamodule=TinyData(TinyDataConfig()))
+    trainer.fit(module, datamodule=TinyData(data or TinyDataConfig()))
     return file.getvalue()
 
 
@@ -45,6 +55,16 @@ def test_lines_in_a_log_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_quick_steps_do_not_flood_a_log_file(tmp_path: Path) -> None:
     assert sum("it/s" in line for line in printed(tmp_path, terminal=False).splitlines()) == 1
+
+
+def test_accumulation_does_not_change_the_size_of_the_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All batches hold the same item, so all of them have the same loss before the first step."""
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 0.0)
+    options = {"data": TinyDataConfig(items=1), "system": TinyConfig(dropout=0), "log_interval": 1}
+    texts = [printed(tmp_path, terminal=False, accumulate=number, **options) for number in (1, 4)]
+    first, fourth = ([line.split()[3] for line in text.splitlines() if "step 1/6" in line] for text in texts)
+    assert first == fourth
+    assert len(first) == 1
 
 
 def test_the_time_limit_bounds_the_estimate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
