@@ -217,17 +217,22 @@ def test_ctrl_c_after_a_signal_ends_at_once_and_one_sweep_works_in_a_folder(
 
 @pytest.mark.slow
 def test_the_processes_of_a_distributed_job_share_its_folder(launch: Launch) -> None:
-    words = [*WORDS, *steps(4), "trainer.strategy=ddp", "trainer.devices=2", "seed=1,2"]
+    words = [*WORDS, *steps(4), "trainer.devices=2", "trainer.strategy=ddp,fsdp"]
     sweep = launch(*words)
     printed, _ = sweep.communicate()
     assert sweep.returncode == 0, printed
-    assert [job.path.name for job in jobs()] == ["001_seed=1", "002_seed=2"]
+    assert [job.path.name for job in jobs()] == ["001_strategy=ddp", "002_strategy=fsdp"]
     for job in jobs():
         assert manifest(job)["status"] == "finished"
         assert job.log.read_text().count("finished at step 4 of 4") == 1
         assert "sweep of" not in job.log.read_text()
         assert not job.ended.exists()
     assert printed.count("started") == 2
+    assert [(row["job"], row["status"], row["progress"]) for row in rows()] == [
+        ("1", "finished", "4/4"),
+        ("2", "finished", "4/4"),
+    ]
+    assert float(rows()[0]["val/loss_logits"]) == pytest.approx(float(rows()[1]["val/loss_logits"]), rel=1e-5)
     assert not Path("outputs").exists()
 
 
