@@ -65,7 +65,8 @@ def test_data(name: str) -> None:
 @pytest.mark.parametrize("name", TRAINERS)
 def test_trainer(name: str, tmp_path: Path) -> None:
     words = [f"system={SYSTEMS[0]}", "data=procedural", f"trainer={name}", "device=cpu"]
-    options = train_options(*words, *(["trainer.devices=1"] if name == "ddp" else []))
+    processes = {"ddp": 1, "fsdp": 2}
+    options = train_options(*words, *([f"trainer.devices={processes[name]}"] if name in processes else []))
     assert options.trainer.precision == trainer_of(options, tmp_path).precision
 
 
