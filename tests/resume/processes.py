@@ -39,8 +39,7 @@ _started: list[Running] = []
 def _end_all() -> None:
     """No process outlives the tests, also after one that failed."""
     for running in _started:
-        if running.alive():
-            running.signal(signal.SIGKILL)
+        running.signal(signal.SIGKILL)
 
 
 class Running:
@@ -102,13 +101,14 @@ class Running:
         self.signal(signal.SIGKILL)  # loader processes of a rank that was killed alone
         return [int(code) for code in codes if code is not None]
 
-    def group_is_empty(self) -> bool:
-        """Whether nothing that the first process started is left."""
-        try:
-            os.killpg(self._processes[0].pid, 0)
-        except ProcessLookupError:
-            return True
-        return False
+    def left_over(self) -> list[int]:
+        """Processes that the first one started, or itself, and that still run."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                state, _, group = path.read_text().rpartition(")")[2].split()[:3]
+                found += [int(path.parent.name)] if state != "Z" and int(group) == self._processes[0].pid else []
+        return found
 
     def text(self) -> str:
         """What was printed so far, by earlier commands in this folder too."""

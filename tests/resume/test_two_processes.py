@@ -77,6 +77,6 @@ def test_a_process_that_was_started_does_not_outlive_the_first(tmp_path: Path) -
     time.sleep(1)
     running.signal(signal.SIGKILL, 0)
     end = time.monotonic() + 90
-    while not running.group_is_empty() and time.monotonic() < end:
+    while running.left_over() and time.monotonic() < end:
         time.sleep(0.1)
-    assert running.group_is_empty(), running.text()
+    assert not running.left_over(), running.text()
