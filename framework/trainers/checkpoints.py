@@ -163,6 +163,25 @@ class KeepCheckpoints(Checkpoint):
         return float(trainer.callback_metrics[self.monitor])
 
 
+class CountBatches(pl.Callback):
+    """Lets a training go on with another `trainer.accumulate`: Lightning counts batches, and steps by their number."""
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Note how many batches a step has taken."""
+        checkpoint["accumulate"] = trainer.accumulate_grad_batches
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Count as many batches as the steps so far would have taken with the accumulation of now."""
+        before, now = checkpoint.get("accumulate"), trainer.accumulate_grad_batches
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        for counts in (progress["total"], progress["current"]) if before else ():
+            counts.update({name: count // before * now for name, count in counts.items()})
+
+
 def read_best(folder: Path) -> dict[str, Any] | None:
     """Return step, metric, mode (min or max) and value of `best.ckpt` in a checkpoint folder, or None without one.
 

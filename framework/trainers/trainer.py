@@ -8,7 +8,7 @@ import torch
 from rich.console import Console
 
 from framework.systems.system import System
-from framework.trainers.checkpoints import AtomicCheckpointIO, KeepCheckpoints, TakeNewOptions
+from framework.trainers.checkpoints import AtomicCheckpointIO, CountBatches, KeepCheckpoints, TakeNewOptions
 from framework.trainers.config import LoggerConfig, TrainerConfig, parse_duration
 from framework.trainers.divergence import StopOnDivergence
 from framework.trainers.ema import EMA
@@ -102,7 +102,7 @@ def _callbacks(
     config: TrainerConfig, run_folder: RunFolder, seed: int, system: type[System] | System, console: Console | None
 ) -> list[pl.Callback]:
     """The order matters: the average is updated before anything is saved, and a stop is known before the last save."""
-    callbacks: list[pl.Callback] = [SeedEveryStep(seed), RewindMetrics(), TakeNewOptions()]
+    callbacks: list[pl.Callback] = [SeedEveryStep(seed), CountBatches(), RewindMetrics(), TakeNewOptions()]
     if config.ema_decay:
         callbacks.append(EMA(config.ema_decay, config.ema_warmup))
     if config.image_interval:

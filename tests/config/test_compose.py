@@ -24,7 +24,7 @@ def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 def test_groups_and_choices_are_listed_in_depth() -> None:
     assert set(groups()) >= {"data", "experiment", "logger", "method", "renderer", "system", "trainer"}
-    assert choices("trainer") == ["cpu", "ddp", "gpu"]
+    assert choices("trainer") == ["cpu", "ddp", "fsdp", "gpu"]
     assert all("/" in name for name in choices("system"))
 
 

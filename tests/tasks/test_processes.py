@@ -150,6 +150,16 @@ def test_accumulated_batches_are_as_one_large_batch_also_when_continued(system: 
     assert_same_training("accumulated")
 
 
+def test_accumulation_may_begin_in_the_middle(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an odd number of batches."""
+    enter("autoencoder", workplace, monkeypatch)
+    words = ["train", *AUTOENCODER, *LEARNING, "data.batch_size=4", "output=changed"]
+    assert main([*words, "trainer.max_steps=3"]) == 0
+    less = ["data.batch_size=2", "trainer.accumulate=2"]
+    assert main(["train", "run=changed", f"trainer.max_steps={STEPS}", *less]) == 0
+    assert_same_training("changed")
+
+
 @pytest.mark.slow
 def test_two_processes_train_as_one(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     enter("autoencoder", workplace, monkeypatch)
