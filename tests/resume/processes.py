@@ -39,7 +39,8 @@ _started: list[Running] = []
 def _end_all() -> None:
     """No process outlives the tests, also after one that failed."""
     for running in _started:
-        running.signal(signal.SIGKILL)
+        if not running.ends(0):
+            running.signal(signal.SIGKILL)
 
 
 class Running:
@@ -83,7 +84,8 @@ class Running:
             try:
                 os.kill(process.pid, number) if rank is not None else os.killpg(process.pid, number)
             except ProcessLookupError:  # it has ended, or has no group of its own yet
-                _try_kill(process.pid, number)
+                if _code(process) is None:
+                    _try_kill(process.pid, number)
 
     def ends(self, seconds: float) -> bool:
         """Wait until all its processes have ended; whether they have in time."""
