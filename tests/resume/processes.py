@@ -28,6 +28,9 @@ PATIENCE = 240.0
 """Seconds after which a process that should end is taken for hanging."""
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
 
+OF_A_RUN = (RUN_ID_VARIABLE, FIRST_PROCESS)
+"""What a training tells its processes; another one must not hear it."""
+
 _context = get_context("forkserver")
 _context.set_forkserver_preload(["framework.tasks.train", "framework.tasks.predict", "framework.tasks.prepare"])
 
@@ -60,7 +63,8 @@ class Running:
 
     def _cold(self, words: list[str], folder: Path) -> subprocess.Popen[bytes]:
         command = [sys.executable, str(REPOSITORY / "launch.py"), *words]
-        settings = os.environ | ENVIRONMENT
+        inherited = {name: value for name, value in os.environ.items() if name not in OF_A_RUN}
+        settings = inherited | ENVIRONMENT
         with self.log.open("ab") as log:
             return subprocess.Popen(command, cwd=folder, env=settings, stdout=log, stderr=log, start_new_session=True)
 
@@ -178,7 +182,7 @@ def _run(words: list[str], folder: str, log: str, settings: dict[str, str]) -> N
     os.dup2(descriptor, 2)
     os.chdir(folder)
     os.environ.update(ENVIRONMENT | settings)
-    for variable in (RUN_ID_VARIABLE, FIRST_PROCESS):
+    for variable in OF_A_RUN:
         os.environ.pop(variable, None)
     sys.argv = ["launch.py", *words]
     import torch
