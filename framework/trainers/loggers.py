@@ -121,22 +121,25 @@ def latest_metrics(path: Path) -> dict[str, float]:
     return {name: float(value) for row in rows for name, value in row.items() if name != "step" and value}
 
 
-def build_loggers(config: LoggerConfig, folder: Path) -> list[Logger]:
-    """Return the loggers of a run that write into `folder`; MissingExtra when a package is not installed."""
+def build_loggers(config: LoggerConfig, folder: Path, step: int = 0) -> list[Logger]:
+    """Return the loggers of a run that write into `folder`; MissingExtra when a package is not installed.
+
+    `step`: where the run goes on, so that tensorboard forgets what a killed process logged after it.
+    """
     makers = {"csv": _csv, "tensorboard": _tensorboard, "wandb": _wandb}
-    return [makers[kind](config, folder) for kind in dict.fromkeys(config.kinds)]
+    return [makers[kind](config, folder, step) for kind in dict.fromkeys(config.kinds)]
 
 
-def _csv(config: LoggerConfig, folder: Path) -> Logger:
+def _csv(config: LoggerConfig, folder: Path, step: int) -> Logger:
     return CsvMetrics(folder / METRICS_FILE)
 
 
-def _tensorboard(config: LoggerConfig, folder: Path) -> Logger:
+def _tensorboard(config: LoggerConfig, folder: Path, step: int) -> Logger:
     optional.require("tensorboard", "log")
-    return TensorBoardLogger(save_dir=folder, name="tensorboard", version="")
+    return TensorBoardLogger(save_dir=folder, name="tensorboard", version="", purge_step=step)
 
 
-def _wandb(config: LoggerConfig, folder: Path) -> Logger:
+def _wandb(config: LoggerConfig, folder: Path, step: int) -> Logger:
     """The run keeps its id, so that a continued training goes on in the same curves."""
     optional.require("wandb", "log", "init")
     return WandbLogger(

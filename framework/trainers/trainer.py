@@ -8,6 +8,7 @@ import torch
 from rich.console import Console
 
 from framework.systems.system import System
+from framework.trainers.checkpoint_content import read_step
 from framework.trainers.checkpoints import AtomicCheckpointIO, CountBatches, KeepCheckpoints, TakeNewOptions
 from framework.trainers.config import LoggerConfig, TrainerConfig, parse_duration
 from framework.trainers.divergence import StopOnDivergence
@@ -59,7 +60,7 @@ def build_trainer(
         num_sanity_val_steps=0,
         log_every_n_steps=config.log_interval,
         deterministic=config.deterministic or None,
-        logger=build_loggers(logger_config, run_folder.path),
+        logger=build_loggers(logger_config, run_folder.path, read_step(run_folder.last_checkpoint) or 0),
         callbacks=_callbacks(config, run_folder, seed, system, console),
         plugins=[AtomicCheckpointIO(_shapes(system))],
         default_root_dir=run_folder.path,

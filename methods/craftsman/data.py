@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from framework import registry
-from framework.artifacts.atomic import atomic_file, one_at_a_time, write_json
+from framework.artifacts.atomic import atomic_file, one_at_a_time, remove_leftovers, write_json
 from framework.artifacts.digest import digest
 from framework.artifacts.reading import read_json
 from framework.config.build import to_dict
@@ -124,6 +124,7 @@ class LatentsData(pl.LightningDataModule):
         return [split for split in SPLITS if not (self.folder / split / INDEX_FILE).is_file()]
 
     def _encode(self, splits: list[str]) -> None:
+        remove_leftovers(*(self.folder / split for split in splits))
         self.source.setup("fit")
         device = "cuda" if torch.cuda.is_available() else "cpu"
         system = AutoencoderSystem.load(self.config.autoencoder, device)

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image as PilImage
 from PIL import ImageDraw
+from rich.console import Console
 
 from framework.artifacts.digest import digest
 from framework.data.config import PrepareShapesConfig, ShapesConfig
@@ -139,13 +140,8 @@ def _killed(path: Path, *_: Any, **__: Any) -> None:
 
 def test_a_prediction(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(output: Path) -> None:
-        given = InputOptions(path="pictures")
-        assert (
-            predict(
-                PredictOptions(method=tiny_method(), input=given, output=str(output), device="cpu", turntable=False)
-            )
-            == 0
-        )
+        given = {"input": InputOptions(path="pictures"), "output": str(output), "device": "cpu", "turntable": False}
+        assert predict(PredictOptions(method=tiny_method(), **given), Console(quiet=True)) == 0  # type: ignore[arg-type]
 
     copies = kill_images(run, monkeypatch)
     assert len(copies) > 20

@@ -73,10 +73,12 @@ def test_curves_of_folders_with_one_name_stay_apart(tmp_path: Path, monkeypatch:
 
 def fit(folder: Path, *kinds: str) -> None:
     system = TinySystem(TinyConfig())
-    config = TrainerConfig(max_steps=4, val_interval=2, log_interval=1)
+    config = TrainerConfig(max_steps=4, val_interval=2, log_interval=1, keep_interval=2)
     logger = LoggerConfig(kinds=list(kinds), offline=True)  # type: ignore[arg-type]
-    trainer = build_trainer(config, logger, RunFolder(folder), 0, system=system, device="cpu")
-    trainer.fit(system, datamodule=TinyData(TinyDataConfig()))
+    run = RunFolder(folder)
+    trainer = build_trainer(config, logger, run, 0, system=system, device="cpu")
+    checkpoint = run.last_checkpoint if run.last_checkpoint.is_file() else None
+    trainer.fit(system, datamodule=TinyData(TinyDataConfig()), ckpt_path=checkpoint, weights_only=True)
 
 
 def test_tensorboard_gets_metrics_and_pictures(tmp_path: Path) -> None:
@@ -88,6 +90,17 @@ def test_tensorboard_gets_metrics_and_pictures(tmp_path: Path) -> None:
     assert {"train/loss", "val/loss"} <= set(events.Tags()["scalars"])
     assert events.Tags()["images"] == ["prediction"]
     assert (tmp_path / "metrics.csv").is_file()
+
+
+def test_tensorboard_shows_no_step_twice_after_a_kill(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="extra 'log': tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    fit(tmp_path, "tensorboard")
+    (tmp_path / "checkpoints" / "step_000002.ckpt").replace(tmp_path / "checkpoints" / "last.ckpt")
+    fit(tmp_path, "tensorboard")
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("train/loss")] == [0, 1, 2, 3]
 
 
 @pytest.mark.slow

@@ -113,11 +113,14 @@ def test_variants_are_what_the_first_epochs_draw(latents: LatentsData) -> None:
 
 
 def test_a_second_start_encodes_nothing(latents: LatentsData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after a kill, of which something half-written may be left: that goes."""
     index = latents.folder / "train" / "index.json"
+    (index.parent / ".part-0123-00002.safetensors").write_text("half")
     before = [path.stat().st_mtime_ns for path in sorted(latents.folder.rglob("*.safetensors"))]
     index.unlink()
     LatentsData(latents.config).prepare_data()
     assert index.is_file()
+    assert not list(latents.folder.rglob(".part-*"))
     assert before == [path.stat().st_mtime_ns for path in sorted(latents.folder.rglob("*.safetensors"))]
 
 
@@ -153,3 +156,11 @@ def test_a_damaged_cache_is_named(latents: LatentsData) -> None:
         with pytest.raises(data.LatentsError, match=file):
             latents.latent_statistics()
         path.write_bytes(whole)
+
+
+def test_the_fingerprint_is_that_of_weights_and_shapes(latents: LatentsData) -> None:
+    first = latents.fingerprint()
+    assert LatentsData(latents.config).fingerprint() == first
+    shard = latents.folder / "train" / "00000.safetensors"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"?")
+    assert latents.fingerprint() != first
