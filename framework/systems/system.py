@@ -76,7 +76,8 @@ class System(pl.LightningModule):
         """Return the random numbers of a `training_step` for its `count` items.
 
         They follow from the run's seed and each item's place in the training, so that neither the number of processes
-        nor accumulation changes them. Outside of a training they follow from torch's generator.
+        nor accumulation changes them; a second call begins with the same numbers. Outside of a training they follow
+        from torch's generator. What a validation draws should follow from its items: `Draws(0, batch["index"])`.
         """
         if self._batch_place is None:
             seed, number, step = int(torch.randint(2**62, ())), 0, 0

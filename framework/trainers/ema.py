@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 CHECKPOINT_KEY = "ema"
@@ -90,6 +91,8 @@ class EMA(pl.Callback):
 
     def _restore(self, pl_module: pl.LightningModule) -> None:
         if self._live:
+            if isinstance(pl_module, FSDPModule):
+                pl_module.reshard()  # older versions of torch leave weights whole after a validation
             _assign(_trainable(pl_module), self._live)
             self._live = {}
 
