@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from framework.artifacts.atomic import atomic_file
+from framework.artifacts.containers import UNREADABLE_TENSORS, check_tensor_file
 from framework.artifacts.errors import ArtifactError
 
 
@@ -39,9 +39,10 @@ class LatentSet:
     def load(path: Path) -> "LatentSet":
         """Read such a file; ArtifactError when it is missing, damaged or holds no `vectors`."""
         try:
+            check_tensor_file(path)
             tensors = load_file(path)
             if "vectors" not in tensors:
                 raise ArtifactError(f"it holds no 'vectors' but {sorted(tensors)[:4]}")
             return LatentSet(tensors["vectors"])
-        except (OSError, SafetensorError, ValueError, TypeError, LookupError, AttributeError) as error:
+        except UNREADABLE_TENSORS as error:
             raise ArtifactError(f"{path}: can't be read as a latent set ({error})") from error

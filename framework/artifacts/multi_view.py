@@ -10,7 +10,7 @@ import torch
 from framework.artifacts.atomic import atomic_folder, write_json
 from framework.artifacts.errors import ArtifactError
 from framework.artifacts.image import Image
-from framework.artifacts.reading import read_json
+from framework.artifacts.reading import read_mapping
 from framework.geometry.camera import Camera
 
 INDEX_FILE = "cameras.json"
@@ -79,7 +79,7 @@ def _check_count(cameras: Camera | None, pictures: int) -> None:
 
 def _read_index(path: Path) -> tuple[list[str], Camera | None]:
     """View names, each once, and their cameras; one of many errors when the file is damaged."""
-    index = read_json(path)
+    index = read_mapping(path)
     names, cameras = list(index["views"]), _cameras_from_index(index)
     _check_names(names)
     if len(set(names)) < len(names):

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 LARGEST = 64 * 2**20
-"""Bytes of a text file beyond which it is not read; parsed, it takes up to twenty times as much memory."""
+"""Bytes of a text file beyond which it is not read."""
+MOST_VALUES = 4_000_000
+"""Values of a JSON text beyond which it is not parsed: each takes up to a hundred times the memory of its letters."""
 
 
 def checked_size(path: Path, largest: int | None = None) -> int:
@@ -32,9 +34,25 @@ def read_text(path: Path, largest: int = LARGEST) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def read_json(path: Path, largest: int = LARGEST) -> Any:
+def read_json(path: Path) -> Any:
     """Return the content of a JSON file; ValueError for what is none, as `read_text` else."""
+    return parse_json(read_text(path))
+
+
+def parse_json(text: str) -> Any:
+    """Return what a JSON text stands for; ValueError for what is none, or holds too much."""
+    count = sum(map(text.count, ",[{"))  # a little more than there are
+    if count > MOST_VALUES:
+        raise ValueError(f"it holds some {count} values, more than {MOST_VALUES}")
     try:
-        return json.loads(read_text(path, largest))
+        return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Return the content of a file that holds a JSON object; ValueError for anything else, as `read_json` else."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds a {type(content).__name__}, expected an object")
+    return content

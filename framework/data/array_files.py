@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from framework.artifacts.containers import check_zip
 from framework.artifacts.reading import checked_size
 
 LARGEST = 2**29
@@ -34,7 +35,7 @@ def read_npz(path: Path, wanted: Collection[str]) -> tuple[list[str], dict[str, 
 
     Raises one of UNREADABLE for what is no such file, holds objects, or promises more than it holds.
     """
-    checked_size(path)
+    check_zip(path)
     with zipfile.ZipFile(path) as archive:
         members = {name.removesuffix(".npy"): archive.getinfo(name) for name in archive.namelist()}
         found = {key: members[key] for key in wanted if key in members}

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from framework.artifacts.atomic import atomic_file
+from framework.artifacts.containers import UNREADABLE_TENSORS, check_tensor_header
 from framework.data.lmdb_reading import LmdbError, opened_lmdb
 from framework.data.shape_files import (
     ShapeArrays,
@@ -161,8 +161,9 @@ def encode(shape: ShapeObject) -> bytes:
 def decode(path: Path, name: str, value: bytes) -> ShapeObject:
     """The object of a value; ShapeFileError when it is damaged."""
     try:
+        check_tensor_header(value)
         tensors = load(value)
-    except (SafetensorError, ValueError, TypeError, LookupError, AttributeError) as error:
+    except UNREADABLE_TENSORS as error:
         raise ShapeFileError(path, f"object '{name}' is damaged: {error}") from error
     missing = [key for key in ("surface", "points", "frame") if key not in tensors]
     pairs = ("occupancy" in tensors) != ("sdf" in tensors), ("near_points" in tensors) == ("near_occupancy" in tensors)

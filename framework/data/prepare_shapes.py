@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.artifacts.atomic import TEMPORARY_PREFIX, remove_leftovers, write_json
-from framework.artifacts.reading import read_json
+from framework.artifacts.reading import read_mapping
 from framework.data.config import ShapesConfig
 from framework.data.lmdb_store import LMDB_FILE, encode, packed_names, read_packed, require_lmdb, write_lmdb
 from framework.data.preparation import Outcome, PrepareError, PrepareJob
@@ -80,9 +80,9 @@ def _open_output(config: ShapesConfig, job: PrepareJob, is_set: bool) -> None:
             raise PrepareError(f"output={output} holds files that prepare didn't write. Give a new or empty folder")
         write_json(path, recipe)
     try:
-        before = read_json(path)
+        before = read_mapping(path)
         different = sorted(key for key in recipe.keys() | before.keys() if recipe.get(key) != before.get(key))
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise PrepareError(f"{path} is damaged: {error}. Give another output folder") from error
     if different:
         changes = ", ".join(f"{key} {before.get(key)} -> {recipe.get(key)}" for key in different)
@@ -128,7 +128,7 @@ def _from_meshes(config: ShapesConfig, job: PrepareJob, source: Path, meshes: Se
 def _earlier_facts(output: Path) -> dict[str, dict[str, Any]]:
     """What the report of an earlier run says about packed meshes, by name; nothing when there is none."""
     try:
-        objects = read_json(output / REPORT_FILE)["objects"]
+        objects = read_mapping(output / REPORT_FILE)["objects"]
         return {
             each["id"]: {"remarks": tuple(each["remarks"]), "faces": each["faces"], "inside": each["inside"]}
             for each in objects

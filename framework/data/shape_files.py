@@ -124,7 +124,7 @@ def read_split(root: Path, split: str) -> list[str]:
         raise ShapeFileError(path, f"can't be read: {error}") from error
     if not isinstance(entries, list) or not all(isinstance(entry, str) and entry for entry in entries):
         raise ShapeFileError(path, "expected a JSON list of texts, one path per object")
-    wrong = [entry for entry in entries if entry[0] == "/" or "\0" in entry or ".." in shape_id(entry).split("/")]
+    wrong = [entry for entry in entries if entry[0] == "/" or "\0" in entry or _ends_upwards(entry)]
     if wrong:
         raise ShapeFileError(path, f"'{wrong[0][:80]}' is no relative path of an object, as '../geometry/shard/name'")
     return entries
@@ -366,3 +366,8 @@ def _square(path: Path, picture: PilImage.Image, size: int) -> UInt8[np.ndarray,
     if size and picture.width != size:
         picture = picture.resize((size, size), PilImage.Resampling.LANCZOS)  # PIL premultiplies RGBA here
     return np.asarray(picture)
+
+
+def _ends_upwards(entry: str) -> bool:
+    """Whether the name of an object is none; the first test alone is fast, for lists of a million."""
+    return ".." in entry and ".." in shape_id(entry).split("/")

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from framework.artifacts.picture_files import UNREADABLE, TooManyPixels, opened_picture
-from framework.artifacts.reading import LARGEST, read_json
+from framework.artifacts.reading import LARGEST, parse_json, read_json
 from framework.export.nearby_files import NearbyFiles
 from framework.geometry.mesh import MeshError
 
 MAX_NODES = 50_000
+MAX_ENTRIES = {"accessors": 5 * MAX_NODES, "bufferViews": 5 * MAX_NODES, "images": MAX_NODES // 5}
+"""Of these lists; of all others, and of parts of meshes, as many as of nodes."""
 DEEPEST = 100
 """Nodes inside nodes."""
 PICTURES = ("PNG", "JPEG", "WEBP")
@@ -39,6 +40,7 @@ def check_gltf(path: Path, max_bytes: int) -> None:
     try:
         tree, binary = _read_glb(path) if path.suffix.lower() == ".glb" else (read_json(path), b"")
         nearby = NearbyFiles(path, max_bytes)
+        _check_lengths(tree)
         _check_sizes(tree, max_bytes)
         _check_nodes(_list(tree, "nodes"))
         _check_buffers(tree, nearby)
@@ -67,7 +69,16 @@ def _read_glb(path: Path) -> tuple[Any, bytes]:
             chunks.setdefault(kind, file.read(count))
     if _JSON not in chunks:
         raise ValueError("it has no header")
-    return json.loads(chunks[_JSON]), chunks.get(_BINARY, b"")
+    return parse_json(chunks[_JSON].decode()), chunks.get(_BINARY, b"")
+
+
+def _check_lengths(tree: Any) -> None:
+    """Each part of a mesh costs as much time as a node does, and each picture more."""
+    parts = [part for mesh in _list(tree, "meshes") for part in mesh.get("primitives", ())]
+    for name, entries in [*tree.items(), ("parts of meshes", parts)]:
+        most = MAX_ENTRIES.get(name, MAX_NODES)
+        if isinstance(entries, list) and len(entries) > most:
+            raise MeshError(f"it has {len(entries)} {name}, more than {most}. Join its parts first")
 
 
 def _check_sizes(tree: Any, max_bytes: int) -> None:
@@ -85,8 +96,6 @@ def _array_bytes(accessor: Mapping[str, Any]) -> int:
 
 def _check_nodes(nodes: Sequence[Mapping[str, Any]]) -> None:
     """Each node has one parent at most, as glTF wants it, and no chain is endless."""
-    if len(nodes) > MAX_NODES:
-        raise MeshError(f"it has {len(nodes)} nodes, more than {MAX_NODES}. Join its parts first")
     parents: dict[int, int] = {}
     for number, node in enumerate(nodes):
         for child in node.get("children", []):

@@ -98,6 +98,10 @@ class CaseRecord:
     failure: Failure | None = None
     """Set when the status is `failed`."""
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed is {self.seed}, expected 0 to 2^63 - 1")
+
 
 class Case:
     """One input on its way through the pipeline.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from framework.artifacts.reading import read_json
+from framework.artifacts.reading import read_mapping
 from framework.config.build import from_dict
 
 LONGEST_RUN = 1e9
@@ -84,18 +84,17 @@ def read_facts(facts: type[Facts], path: Path) -> Facts:
     JobFileError when it is damaged.
     """
     try:
-        content = read_json(path) if path.is_file() else {}
+        content = read_mapping(path) if path.is_file() else {}
     except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
     return known(facts, content, path)
 
 
-def known(facts: type[Facts], content: Any, path: Path) -> Facts:
+def known(facts: type[Facts], content: Mapping[str, Any], path: Path) -> Facts:
     """Return the fields of `facts` among the content of the file `path`, which may hold more; JobFileError else."""
     try:
-        if isinstance(content, Mapping):
-            content = {item.name: content[item.name] for item in fields(facts) if item.name in content}  # type: ignore[arg-type]
-        return from_dict(facts, content)
+        wanted = {item.name: content[item.name] for item in fields(facts) if item.name in content}  # type: ignore[arg-type]
+        return from_dict(facts, wanted)
     except ValueError as error:
         raise _damaged(path, error) from error
 

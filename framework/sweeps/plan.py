@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.artifacts.atomic import write_json
-from framework.artifacts.reading import read_json
+from framework.artifacts.reading import read_mapping
 from framework.config.build import from_dict, to_dict
 from framework.config.errors import ConfigError
 from framework.sweeps.config import SweepOptions
@@ -91,7 +91,7 @@ def read_plan(folder: Path) -> Plan | None:
     if not path.is_file():
         return None
     try:
-        return from_dict(Plan, read_json(path))
+        return from_dict(Plan, read_mapping(path))
     except (OSError, ValueError) as error:
         raise ConfigError("output", f"{path} can't be read ({error}). Give another folder.") from error
 

@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins import CheckpointIO
 
 from framework.artifacts.atomic import atomic_file, write_json
-from framework.artifacts.reading import read_json
+from framework.artifacts.reading import read_mapping
 from framework.systems.optimizers import renew_options
 from framework.systems.system import System
 from framework.trainers.checkpoint_content import CheckpointError, check_training, read_checkpoint
@@ -191,7 +191,7 @@ def read_best(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        record = read_json(path)
+        record = read_mapping(path)
         texts = {name: str(record[name]) for name in ("metric", "mode")}
         return {"step": int(record["step"]), "value": float(record["value"])} | texts
     except (OSError, ValueError, TypeError, LookupError) as error:

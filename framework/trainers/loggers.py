@@ -2,11 +2,10 @@
 
 import csv
 import hashlib
-import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
@@ -14,11 +13,12 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from framework import optional
 from framework.artifacts.atomic import atomic_file
-from framework.artifacts.reading import read_text
+from framework.artifacts.reading import checked_size
 from framework.trainers.config import LoggerConfig
 from framework.weights.runs import OUTPUTS
 
 METRICS_FILE = "metrics.csv"
+LONGEST_LINE = 2**17
 
 
 class MetricsError(ValueError):
@@ -67,22 +67,23 @@ class CsvMetrics(Logger):
         """Drop the rows after `step`: the run continues from a checkpoint made there."""
         if self.path.is_file():
             self._columns, rows = read_metrics(self.path)
-            self._rewrite([row for row in rows if float(row["step"]) <= step])
+            self._rewrite(row for row in rows if _step(self.path, row) <= step)
 
     def _write_row(self) -> None:
         """Write the row behind the others, or in place of what was known of its step."""
         new = sorted(key for key in self._row if key not in self._columns)
         if new or not self.path.is_file():
-            rows = read_metrics(self.path)[1] if self.path.is_file() else []
+            rows = read_metrics(self.path)[1] if self.path.is_file() else iter(())
             self._columns = ["step", *sorted({*self._columns, *new} - {"step"})]
-            self._rewrite(rows if self._place is None else rows[:-1])
+            known = list(rows)
+            self._rewrite(known if self._place is None else known[:-1])
             self._place = None
         with self.path.open("r+", newline="", encoding="utf-8") as file:
             self._place = file.seek(0, os.SEEK_END) if self._place is None else file.seek(self._place)
             file.truncate()
             csv.DictWriter(file, self._columns, restval="").writerow(self._row)
 
-    def _rewrite(self, rows: list[dict[str, str]]) -> None:
+    def _rewrite(self, rows: Iterable[dict[str, str]]) -> None:
         with atomic_file(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self._columns, restval="")
             writer.writeheader()
@@ -99,25 +100,50 @@ class RewindMetrics(pl.Callback):
                 logger.rewind(trainer.global_step)
 
 
-def read_metrics(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Return columns and rows of a `metrics.csv`; cells of metrics that were not logged at a step are empty.
+def read_metrics(path: Path) -> tuple[list[str], Iterator[dict[str, str]]]:
+    """Return columns and, one by one, rows of a `metrics.csv`; cells of metrics that a step did not log are empty.
 
-    Raises MetricsError for a file that is none.
+    Raises MetricsError for a file that is none, also while rows are read.
     """
+    lists = _lists(path)
+    columns = next(lists, ["step"])
+    if "step" not in columns:
+        raise _damaged(path, "it has no column 'step'")
+    # A process that was killed can leave a last row without all of its cells.
+    return columns, (dict(zip(columns, row, strict=True)) for row in lists if len(row) == len(columns))
+
+
+def _lists(path: Path) -> Iterator[list[str]]:
+    """The rows of a CSV file as they stand there."""
     try:
-        # A process that was killed can leave a last row without all of its cells.
-        reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
-        rows = [row for row in reader if None not in row and None not in row.values()]
-        for row in rows:
-            float(row["step"])
-        return list(reader.fieldnames or ["step"]), rows
-    except (OSError, ValueError, LookupError, csv.Error) as error:
-        raise MetricsError(f"{path} is damaged ({error}). Move it away: the run goes on in a new one") from error
+        checked_size(path)
+        with path.open(newline="", encoding="utf-8") as file:
+            yield from csv.reader(_lines(file))
+    except (OSError, ValueError, csv.Error) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    while line := file.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE:
+            raise ValueError(f"a line has more than {LONGEST_LINE} characters")
+        yield line
+
+
+def _step(path: Path, row: Mapping[str, str]) -> float:
+    try:
+        return float(row["step"])
+    except ValueError as error:
+        raise _damaged(path, f"a step is '{row['step'][:40]}'") from error
+
+
+def _damaged(path: Path, reason: str) -> MetricsError:
+    return MetricsError(f"{path} is damaged ({reason}). Move it away: the run goes on in a new one")
 
 
 def latest_metrics(path: Path) -> dict[str, float]:
     """Return the last value of each metric of a `metrics.csv`; nothing when there is none."""
-    rows = read_metrics(path)[1] if path.is_file() else []
+    rows = read_metrics(path)[1] if path.is_file() else iter(())
     return {name: float(value) for row in rows for name, value in row.items() if name != "step" and value}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from framework.artifacts.atomic import write_json
-from framework.artifacts.reading import read_json
+from framework.artifacts.reading import read_mapping
 
 SCHEMA = 1
 PACKAGES = ("torch", "pytorch-lightning", "numpy", "diffusers", "transformers", "safetensors")
@@ -85,10 +85,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        manifest = read_json(path)
+        manifest = read_mapping(path)
     except (OSError, ValueError) as error:
         raise ManifestError(f"{path} is damaged ({error}). {_WITHOUT}") from error
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("legs", []), list):
+    if not isinstance(manifest.get("legs", []), list):
         raise ManifestError(f"{path} holds no manifest. {_WITHOUT}")
     return manifest
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from framework.weights.folder import SAFETENSORS_ERRORS, WeightsError, is_plain
+from framework.artifacts.containers import UNREADABLE_TENSORS, check_tensor_file, check_zip
+from framework.weights.folder import WeightsError, is_plain
 
 SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
 """Endings of tensor files."""
@@ -71,7 +73,9 @@ def load_plain(path: Path) -> Any:
     Raises CodeInCheckpoint or DamagedCheckpoint, whose texts go on after the name of the file.
     """
     try:
-        return _load_checked(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch asks for an issue where it meets a protocol that it does not know
+            return _load_checked(path)
     except UnpicklingError as error:
         found = re.search(r"(?:GLOBAL|Unsupported (?:global|class):) `?(\w+\.[\w.]*\w)", str(error))
         if found is None:
@@ -88,6 +92,7 @@ def _load_checked(path: Path) -> Any:
     A zip archive is mapped, so that no tensor reaches beyond the file, and must not be compressed: torch never does
     that, and what unpacks to gigabytes would be unpacked before it is looked at.
     """
+    check_zip(path)
     if not zipfile.is_zipfile(path):
         return torch.load(path, map_location="cpu", weights_only=True)
     with zipfile.ZipFile(path) as archive:
@@ -112,8 +117,9 @@ def _check_sizes(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
+        check_tensor_file(path)
         return safetensors.torch.load_file(path)
-    except SAFETENSORS_ERRORS as error:
+    except UNREADABLE_TENSORS as error:
         raise WeightsError(f"{path} can't be read ({error}). Download it again") from error
 
 

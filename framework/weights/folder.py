@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from framework.artifacts.atomic import atomic_folder, write_json
+from framework.artifacts.containers import UNREADABLE_TENSORS, check_tensor_file
 from framework.artifacts.reading import read_json
 from framework.weights.card import model_card
 
@@ -22,8 +23,6 @@ SCHEMA = 1
 CONFIG_FILE = "config.json"
 TENSOR_FILE = "model.safetensors"
 CARD_FILE = "README.md"
-SAFETENSORS_ERRORS = (SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError)
-"""What reading a damaged safetensors file, or one of a type that torch has not, raises."""
 
 _TYPES = (
     *(torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.bool),
@@ -84,8 +83,9 @@ def load_weights(folder: Path, *, stored_types: bool = False) -> SavedWeights:
     if not path.is_file():
         raise WeightsError(f"{folder} has no {TENSOR_FILE}. Export the weights again or download the whole folder")
     try:
+        check_tensor_file(path)
         stored = safetensors.torch.load_file(path)
-    except SAFETENSORS_ERRORS as error:
+    except UNREADABLE_TENSORS as error:
         raise WeightsError(f"{path} can't be read ({error}). Export or download it again") from error
     if strange := [f"{key} ({value.dtype})" for key, value in stored.items() if not is_plain(value)]:
         raise WeightsError(f"{path}: {', '.join(strange[:4])} are of types that are not read. Export the weights again")

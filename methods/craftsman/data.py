@@ -31,13 +31,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from framework import registry
 from framework.artifacts.atomic import atomic_file, one_at_a_time, remove_leftovers, write_json
+from framework.artifacts.containers import UNREADABLE_TENSORS, check_tensor_file
 from framework.artifacts.digest import digest
-from framework.artifacts.reading import read_json
+from framework.artifacts.reading import read_mapping
 from framework.config.build import to_dict
 from framework.config.errors import ConfigError
 from framework.data.loader import build_loader
 from framework.data.sampler import StepBatchSampler, evaluation_batches
-from framework.weights.folder import SAFETENSORS_ERRORS
 from framework.weights.opening import fingerprint
 from framework.weights.resolve import resolve
 from methods.craftsman.config import LatentsConfig
@@ -85,6 +85,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
     def _rows(self, shard: int, row: int) -> dict[str, Tensor]:
         with _told(self.shards[shard]):
             if shard not in self._open:
+                check_tensor_file(self.shards[shard])
                 self._open[shard] = safe_open(self.shards[shard], framework="pt")
             return {name: self._open[shard].get_slice(name)[row] for name in self.names}
 
@@ -176,9 +177,11 @@ class LatentsData(pl.LightningDataModule):
         dataset = LatentDataset(self.folder / "train")
         means, variances = [], []
         for path in dataset.shards:
-            with _told(path), safe_open(path, framework="pt") as shard:
-                means.append(shard.get_tensor("mean").float())
-                variances.append(shard.get_tensor("log_variance").float().exp())
+            with _told(path):
+                check_tensor_file(path)
+                with safe_open(path, framework="pt") as shard:
+                    means.append(shard.get_tensor("mean").float())
+                    variances.append(shard.get_tensor("log_variance").float().exp())
         mean = torch.cat(means)
         return mean.mean(dim=0), (mean.var(dim=0, correction=0) + torch.cat(variances).mean(dim=0)).sqrt()
 
@@ -204,7 +207,7 @@ def encode_split(dataset: Any, system: AutoencoderSystem, folder: Path, batch_si
 def _read_index(path: Path) -> tuple[list[str], list[Path]]:
     """Names of the items and paths of the shards; LatentsError unless the index fits to itself."""
     with _told(path):
-        index = read_json(path)
+        index = read_mapping(path)
         ids, names = index["ids"], index["shards"]
         if not all(isinstance(text, str) for text in (*ids, *names)) or len(names) != -(-len(ids) // SHARD):
             raise ValueError(f"{len(names)} shards of {SHARD} for {len(ids)} items")
@@ -218,7 +221,7 @@ def _told(path: Path) -> Iterator[None]:
     """Turn what a damaged file of the cache raises into LatentsError."""
     try:
         yield
-    except SAFETENSORS_ERRORS as error:
+    except UNREADABLE_TENSORS as error:
         raise LatentsError(f"{path} can't be read ({error}). Remove {path.parent}: it is made anew") from error
 
 

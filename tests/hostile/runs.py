@@ -42,26 +42,26 @@ def runs() -> Iterator[Hostile]:
     register_tiny()
     register_tiny_stages()
     for name, content in (*texts(), *_options()):
-        yield _training(f"options-{name}", "config.yaml", content, TRAIN)
+        yield training(f"options-{name}", "config.yaml", content, TRAIN)
     for name, content in (*damaged_json(), ("legs", b'{"legs": 5}'), ("pipe", os.mkfifo)):
-        yield _training(f"manifest-{name}", "manifest.json", content, TRAIN, may_load=name == "pipe")
+        yield training(f"manifest-{name}", "manifest.json", content, TRAIN, may_load=name == "pipe")
     for name, content in damaged_json():
-        yield _training(f"best-{name}", "checkpoints/best.json", content, VALIDATE)
+        yield training(f"best-{name}", "checkpoints/best.json", content, VALIDATE)
     for name, content in _metrics():
-        yield _training(f"metrics-{name}", "metrics.csv", content, TRAIN)
+        yield training(f"metrics-{name}", "metrics.csv", content, TRAIN)
     for name, content in (*cuts(whole_training()["checkpoints/last.ckpt"]), *_checkpoints()):
-        yield _training(f"checkpoint-{name}", "checkpoints/last.ckpt", content, TRAIN)
+        yield training(f"checkpoint-{name}", "checkpoints/last.ckpt", content, TRAIN)
     for name, content in (*damaged_json(), *_records()):
         words = ("predict", "run=run", "stages=paint..")
-        yield _prediction(f"record-{name}", "case/case.json", content, words, may_load=True)
+        yield prediction(f"record-{name}", "case/case.json", content, words, may_load=True)
     for name, content in _pictures():
-        yield _prediction(
+        yield prediction(
             f"foreground-{name}", "case/foreground.png", content, ("predict", "run=run", "stages=extrude..")
         )
     for name, content in cuts(BOX.export(file_type="glb")):
-        yield _prediction(f"mesh-{name}", "case/slab.glb", content, ("predict", "run=run", "stages=paint.."))
+        yield prediction(f"mesh-{name}", "case/slab.glb", content, ("predict", "run=run", "stages=paint.."))
     for name, content in (*damaged_json(), *_cameras()):
-        yield _views(f"cameras-{name}", content)
+        yield views(f"cameras-{name}", content)
 
 
 def _case(name: str, files: dict[str, bytes], place: str, content: Content, **more: Any) -> Hostile:
@@ -73,15 +73,15 @@ def _case(name: str, files: dict[str, bytes], place: str, content: Content, **mo
     return Hostile(f"run-{name}", write, **{"says": Path(place).name} | more, in_work=True)
 
 
-def _training(name: str, place: str, content: Content, words: tuple[str, ...], may_load: bool = False) -> Hostile:
+def training(name: str, place: str, content: Content, words: tuple[str, ...], may_load: bool = False) -> Hostile:
     return _case(name, whole_training(), place, content, words=words, may_load=may_load)
 
 
-def _prediction(name: str, place: str, content: Content, words: tuple[str, ...], may_load: bool = False) -> Hostile:
+def prediction(name: str, place: str, content: Content, words: tuple[str, ...], may_load: bool = False) -> Hostile:
     return _case(name, whole_prediction(), place, content, words=words, may_load=may_load)
 
 
-def _views(name: str, content: Content) -> Hostile:
+def views(name: str, content: Content) -> Hostile:
     """A prediction of another method, run again from the stage that reads views."""
     options = to_dict(build(parse(["predict", "method=craftsman/small", "input=absent.png", "device=cpu"])))
     files = {

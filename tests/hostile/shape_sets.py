@@ -53,23 +53,23 @@ def shape_sets() -> Iterator[Hostile]:
     """All of them, the same ones each time."""
     random = np.random.default_rng(3)
     for name, content in (*cuts(whole_set()[POINTS]), *_archives(), *_headers()):
-        yield _case(f"npz-{name}", {POINTS: content})
+        yield case(f"npz-{name}", {POINTS: content})
     for name, content in damaged(whole_set()[CLOUD], random, 6):
-        yield _case(f"npz-{name}", {CLOUD: content}, may_load=True)
+        yield case(f"npz-{name}", {CLOUD: content}, may_load=True)
     for name, write in odd_places():
-        yield _case(f"npz-place-{name}", {POINTS: write})
+        yield case(f"npz-place-{name}", {POINTS: write})
     for name, content in _rotations():
         place = f"images/{NAME}/rots.npy"
         # What is no file counts as missing: the views are level then.
-        yield _case(f"rotations-{name}", {place: content}, says="rots.npy", may_load=name in ("pipe", "device"))
+        yield case(f"rotations-{name}", {place: content}, says="rots.npy", may_load=name in ("pipe", "device"))
     for name, content in _views():
-        yield _case(f"view-{name}", {f"images/{NAME}/1.png": content}, says="1.png")
+        yield case(f"view-{name}", {f"images/{NAME}/1.png": content}, says="1.png")
     for name, content in (*_lists(), *((name, write) for name, write in odd_places() if name != "nowhere")):
         # Published lists lead upwards, so that is no error of the list; the object is named.
         says = "secret" if name.startswith("far-") else "train.json"
-        yield _case(f"list-{name}", {"train.json": content}, says=says)
+        yield case(f"list-{name}", {"train.json": content}, says=says)
     for name, content in _distances():
-        yield _case(f"distances-{name}", {f"geometry/{NAME}.npz": content}, without=f"geometry/{NAME}/")
+        yield case(f"distances-{name}", {f"geometry/{NAME}.npz": content}, without=f"geometry/{NAME}/")
     if has("lmdb"):
         yield from _packed_sets(random)
 
@@ -77,15 +77,15 @@ def shape_sets() -> Iterator[Hostile]:
 def _packed_sets(random: np.random.Generator) -> Iterator[Hostile]:
     """Sets in one LMDB file."""
     for name, content in (*cuts(whole_lmdb(), (0.001, 0.02, 0.2, 0.6, 0.99)), *_databases()):
-        yield _case(f"lmdb-{name}", {LMDB_FILE: content}, says=LMDB_FILE)
+        yield case(f"lmdb-{name}", {LMDB_FILE: content}, says=LMDB_FILE)
     pages = whole_lmdb()
     for name, content in damaged(pages[: 4 * PAGE], random, 12, most=60):
-        yield _case(f"lmdb-{name}", {LMDB_FILE: content + pages[4 * PAGE :]}, says=LMDB_FILE, may_load=True)
+        yield case(f"lmdb-{name}", {LMDB_FILE: content + pages[4 * PAGE :]}, says=LMDB_FILE, may_load=True)
     for name, content in _values():
-        yield _case(f"lmdb-value-{name}", {LMDB_FILE: content}, says=LMDB_FILE)
+        yield case(f"lmdb-value-{name}", {LMDB_FILE: content}, says=LMDB_FILE)
 
 
-def _case(
+def case(
     name: str, changes: dict[str, Content], says: str = "t0", without: str = "-", may_load: bool = False
 ) -> Hostile:
     """The set with other content at the places in `changes`, and nothing below `without`."""

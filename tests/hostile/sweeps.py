@@ -25,23 +25,23 @@ def sweeps() -> Iterator[Hostile]:
     """All of them, the same ones each time."""
     for name, content in (*damaged_json(), *odd_places(), *_plans()):
         # What is no file is no plan: the folder holds something else.
-        yield _case(f"plan-{name}", {PLAN_FILE: content}, says="sweep")
+        yield case(f"plan-{name}", {PLAN_FILE: content}, says="sweep")
     for name, content in (*damaged_json(), *_manifests()):
-        yield _case(f"manifest-{name}", {f"{JOB}/manifest.json": content}, says="manifest.json")
+        yield case(f"manifest-{name}", {f"{JOB}/manifest.json": content}, says="manifest.json")
     for name, content in (*damaged_json(), *_records()):
-        yield _case(f"best-{name}", {f"{JOB}/checkpoints/best.json": content}, says="best.json")
+        yield case(f"best-{name}", {f"{JOB}/checkpoints/best.json": content}, says="best.json")
     for name, content in damaged_json():
-        yield _case(f"job-{name}", {f"{JOB}/job.json": content}, says="job.json", may_load=True)
+        yield case(f"job-{name}", {f"{JOB}/job.json": content}, says="job.json", may_load=True)
     for name, content in _metrics():
-        yield _case(f"metrics-{name}", {f"{JOB}/metrics.csv": content}, says="metrics.csv")
+        yield case(f"metrics-{name}", {f"{JOB}/metrics.csv": content}, says="metrics.csv")
     for name, content in (*_pictures(), ("pipe", os.mkfifo), ("device", lambda path: path.symlink_to("/dev/zero"))):
-        yield _case(f"picture-{name}", {PICTURE: content}, says="-", may_load=True)
+        yield case(f"picture-{name}", {PICTURE: content}, says="-", may_load=True)
     for name, content in _stranger_jobs():
-        yield _case(f"options-{name}", {PLAN_FILE: content, f"{JOB}/manifest.json": b"{}"}, says=JOB)
-    yield _case("folder-is-a-file", {JOB: b"nothing"}, says=JOB)
+        yield case(f"options-{name}", {PLAN_FILE: content, f"{JOB}/manifest.json": b"{}"}, says=JOB)
+    yield case("folder-is-a-file", {JOB: b"nothing"}, says=JOB)
 
 
-def _case(name: str, changes: dict[str, Content], says: str, may_load: bool = False) -> Hostile:
+def case(name: str, changes: dict[str, Content], says: str, may_load: bool = False) -> Hostile:
     """The sweep with other content at the places in `changes`."""
 
     def write(folder: Path) -> None:

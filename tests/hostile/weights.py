@@ -33,22 +33,22 @@ def weights() -> Iterator[Hostile]:
     random = np.random.default_rng(4)
     whole = _torch({"state_dict": {"a.weight": torch.ones(40, 40)}})
     for name, content in (*cuts(whole), *damaged(whole, random, 8), *_pickles(), *_archives()):
-        yield _official(f"pickle-{name}", "trap.ckpt", content)
+        yield official_case(f"pickle-{name}", "trap.ckpt", content)
     for name, content in broken_safetensors():
-        yield _official(f"safetensors-{name}", "trap.safetensors", content)
+        yield official_case(f"safetensors-{name}", "trap.safetensors", content)
     for name, write in odd_places():
-        yield _official(f"file-{name}", "trap.ckpt", write)
-        yield _official(f"file-in-folder-{name}", "folder/model.ckpt", write, source="folder")
+        yield official_case(f"file-{name}", "trap.ckpt", write)
+        yield official_case(f"file-in-folder-{name}", "folder/model.ckpt", write, source="folder")
     for name, content in (*texts(), *odd_places()):
         if name not in ("empty", "folder", "circle", "nowhere", "pipe", "device"):  # as if there were none
             yield _companion(f"config-{name}", "config.yaml", content)
     for name, content in _cliptexts():
         yield _companion(f"clip-{name}", "clip_config.json", content)
     for name, changes in _folders():
-        yield _folder(name, changes)
+        yield folder_case(name, changes)
 
 
-def _official(name: str, file: str, content: Content, source: str | None = None) -> Hostile:
+def official_case(name: str, file: str, content: Content, source: str | None = None) -> Hostile:
     def write(folder: Path) -> None:
         put(folder / file, content)
 
@@ -283,7 +283,7 @@ def _folders() -> Iterator[tuple[str, dict[str, Content]]]:
     yield "tensors-one-nan", {"model.safetensors": bytes(with_nan)}
 
 
-def _folder(name: str, changes: dict[str, Content]) -> Hostile:
+def folder_case(name: str, changes: dict[str, Content]) -> Hostile:
     def write(folder: Path) -> None:
         for file, content in (whole_weights() | changes).items():
             put(folder / "own" / file, content)

@@ -109,7 +109,9 @@ def launch(*words: str, launcher: list[str] | None = None) -> str:
 def assert_same_training(run: str) -> None:
     """Metrics of each step and validation, weights, averages and the optimiser's memory are those of `whole`."""
     runs = [Path(name) for name in ("whole", run)]
-    (columns, rows), (other_columns, other_rows) = (read_metrics(path / "metrics.csv") for path in runs)
+    (columns, rows), (other_columns, other_rows) = (
+        (columns, list(rows)) for columns, rows in (read_metrics(path / "metrics.csv") for path in runs)
+    )
     assert other_columns == columns
     assert len(rows) == STEPS
     numbers, others = ([[float(row[name] or -1) for name in columns] for row in table] for table in (rows, other_rows))

@@ -18,6 +18,7 @@ def test_a_row_holds_all_metrics_of_a_step(tmp_path: Path) -> None:
     logger.log_metrics({"train/loss": 0.5}, step=19)
     logger.finalize("success")
     columns, rows = read_metrics(tmp_path / "metrics.csv")
+    rows = list(rows)
     assert columns == ["step", "train/loss", "val/iou"]
     assert rows == [
         {"step": "10", "train/loss": "1.0", "val/iou": "0.5"},
@@ -48,6 +49,7 @@ def test_new_metrics_become_columns(tmp_path: Path) -> None:
         logger.log_metrics({name: step}, step=step)
     logger.finalize("success")
     columns, rows = read_metrics(tmp_path / "metrics.csv")
+    rows = list(rows)
     assert columns == ["step", "a", "b", "c"]
     assert [row["c"] for row in rows] == ["", "", "2"]
 

@@ -77,7 +77,7 @@ def test_continuing_from_a_checkpoint_of_the_middle_drops_later_metrics(tmp_path
     (checkpoints / "step_000005.ckpt").replace(checkpoints / LAST)
     fit(tmp_path / "killed", 12, resume=True)
     assert_same_training(tmp_path / "whole", tmp_path / "killed")
-    rows = [read_metrics(tmp_path / name / "metrics.csv")[1] for name in ("whole", "killed")]
+    rows = [list(read_metrics(tmp_path / name / "metrics.csv")[1]) for name in ("whole", "killed")]
     assert rows[0] == rows[1]
 
 
@@ -85,6 +85,7 @@ def test_what_a_run_leaves_behind(tmp_path: Path) -> None:
     trainer = fit(tmp_path, 10)
     assert trainer.global_step == 10
     columns, rows = read_metrics(tmp_path / "metrics.csv")
+    rows = list(rows)
     assert columns[0] == "step"
     assert [int(row["step"]) for row in rows] == [2, 4, 6, 8, 10]
     assert [row["val/loss"] != "" for row in rows] == [False, True, False, True, True]
