@@ -115,9 +115,9 @@ def test_variants_are_what_the_first_epochs_draw(latents: LatentsData) -> None:
 def test_a_second_start_encodes_nothing(latents: LatentsData, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also after a kill, of which something half-written may be left: that goes."""
     index = latents.folder / "train" / "index.json"
-    (index.parent / ".part-0123-00002.safetensors").write_text("half")
     before = [path.stat().st_mtime_ns for path in sorted(latents.folder.rglob("*.safetensors"))]
     index.unlink()
+    (index.parent / ".part-0123-00002.safetensors").write_text("half")
     LatentsData(latents.config).prepare_data()
     assert index.is_file()
     assert not list(latents.folder.rglob(".part-*"))
