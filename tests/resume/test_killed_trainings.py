@@ -123,13 +123,7 @@ def test_a_training_that_is_killed_ends_as_one_that_is_not(
     while killer.left:
         rounds += 1
         place = Place(tmp_path / f"round{rounds}", balls, workers, ranks)
-        killer.until_finished(
-            place.start,
-            (lives[0], lives[-1]),
-            lambda run=place.run: check_whole(run),
-            ranks=ranks,
-            cold_share=cold_share,
-        )
+        killer.until_finished(place.start, place.check, ranks=ranks, cold_share=cold_share)
         place.check()
         found = list(different(whole(ranks), place.run))
         assert not found, f"{killer}: {found[:6]}, {len(found)} in all"
