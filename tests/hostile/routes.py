@@ -55,7 +55,8 @@ def routes() -> Iterator[Hostile]:
     for name, files in _sets():
         for workers in (0, 2):
             words = (*TRAIN, *SMALL, *POINTS_WANTED, "data.root={folder}/set", f"data.workers={workers}")
-            yield _case(f"train-{name}-{workers}", _below("set", files), words)
+            says = "data.lmdb" if name == "lmdb" else "points.npz"
+            yield _case(f"train-{name}-{workers}", _below("set", files), words, says)
     for name, content in _pictures():
         words = (*PREDICT, "stages=..matting")
         many = {"many/trap.png": content, "many/fine.png": _fine()}
@@ -75,7 +76,7 @@ def routes() -> Iterator[Hostile]:
             yield _case(f"{verb}-{name}", files, (verb, "run={folder}/run", *more), says="best.ckpt")
 
 
-def _case(name: str, files: Files, words: tuple[str, ...], says: str = "t0") -> Hostile:
+def _case(name: str, files: Files, words: tuple[str, ...], says: str) -> Hostile:
     def write(folder: Path) -> None:
         for place, content in files.items():
             put(folder / place, content)
