@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from framework.renderers.clipping import Triangles, clip_triangles
+from framework.renderers.rasterizer import Fragments
 
 NOTHING = 2**63 - 1
 _FACE_BITS = 0xFFFFFFFF
@@ -27,21 +28,39 @@ _FACE_BITS = 0xFFFFFFFF
 _SPAN_MARGIN = 0.01
 
 
+# Layers nearer to each other than this share of the depth range count as one: some roundings of a 32-bit depth.
+_LAYER_GAP = 2.0**-20
+
+
 def visible_faces(
-    clip_positions: Tensor, faces: Tensor, resolution: tuple[int, int], cull_backfaces: bool, chunk: int
+    clip_positions: Tensor,
+    faces: Tensor,
+    resolution: tuple[int, int],
+    cull_backfaces: bool,
+    chunk: int,
+    behind: Tensor | None = None,
 ) -> Tensor:
     """Return (B, H, W) int64: the face nearest to the camera behind each pixel centre, -1 for none.
 
     clip_positions: (B, V, 4); faces: (F, 3); `chunk` bounds how many rows and pixel tests are in memory at once.
+    behind: (B * H * W,) smallest depth in [0, 1] that counts in each pixel, see `layer_behind`.
     Faces that touch a non-finite vertex, have no area on screen or lie beyond the near or far plane are left out.
     """
+    if not len(faces) or not clip_positions.shape[1]:
+        return faces.new_full((len(clip_positions), *resolution), -1)
     height, width = resolution
     triangles = _on_screen(clip_triangles(clip_positions, faces, resolution), resolution, cull_backfaces)
     keys = torch.full((len(clip_positions) * height * width,), NOTHING, device=clip_positions.device)
     for rows in _row_chunks(triangles, resolution, chunk):
         for span in _chunks(rows.length, chunk):
-            _draw(rows, span, triangles, keys)
+            _draw(rows, span, triangles, keys, behind)
     return torch.where(keys == NOTHING, -1, keys & _FACE_BITS).view(len(clip_positions), height, width)
+
+
+def layer_behind(front: Fragments) -> Tensor:
+    """Return (B * H * W,) the smallest depth in [0, 1] that lies behind `front`; 2, which nothing reaches, if empty."""
+    depth = front.depth.detach().float().flatten() * 0.5 + (0.5 + _LAYER_GAP)
+    return torch.where(front.mask.flatten(), depth.clamp(min=_LAYER_GAP), 2.0)
 
 
 def _on_screen(triangles: Triangles, resolution: tuple[int, int], cull_backfaces: bool) -> Triangles:
@@ -99,7 +118,7 @@ def _spans(x: Tensor, y: Tensor, width: int) -> tuple[Tensor, Tensor]:
     return start, (end - start + 1).clamp(min=0).int()
 
 
-def _draw(rows: _Rows, chosen: slice, triangles: Triangles, keys: Tensor) -> None:
+def _draw(rows: _Rows, chosen: slice, triangles: Triangles, keys: Tensor, behind: Tensor | None) -> None:
     """Test the pixels of some rows and lower `keys` where a triangle is nearer than what is there."""
     row, step = _expand(rows.length[chosen])
     row = row + chosen.start
@@ -118,6 +137,8 @@ def _draw(rows: _Rows, chosen: slice, triangles: Triangles, keys: Tensor) -> Non
     # The bits of a float that is not negative, read as an integer, keep its order.
     key = (depth.view(torch.int32).long() << 32) | triangles.face.index_select(0, owner)
     pixel = rows.first_pixel.index_select(0, row) + column.long()
+    if behind is not None:
+        covered &= depth >= behind.index_select(0, pixel)
     keys.scatter_reduce_(0, pixel, torch.where(covered, key, NOTHING), "amin")
 
 

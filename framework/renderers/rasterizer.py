@@ -7,9 +7,12 @@ Dimension letters: B pictures, V vertices, F faces, H rows, W columns, C channel
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from torch import Tensor
+
+Wrap = Literal["repeat", "clamp", "zero"]
+"""What lies beyond a texture: itself again, its outermost texels, or 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +46,36 @@ class Rasterizer(Protocol):
         """
         ...
 
+    def peel(self, clip_positions: Tensor, faces: Tensor, front: Fragments) -> Fragments:
+        """Find the nearest face behind those of `front` at every pixel centre: the next layer of the scene.
+
+        Arguments like `rasterize`. A face counts as behind when its depth is larger by more than rounding. Pixels that
+        are empty in `front` stay empty.
+        """
+        ...
+
     def interpolate(self, attributes: Tensor, fragments: Fragments, faces: Tensor) -> Tensor:
         """Return (B, H, W, C) values of vertex `attributes` (B or 1, V, C) at the fragments, 0 where there is none.
 
         `faces` (F, 3) may differ from the rasterized ones: attributes may have an indexing of their own.
+        """
+        ...
+
+    def antialias(self, image: Tensor, fragments: Fragments, clip_positions: Tensor, faces: Tensor) -> Tensor:
+        """Return `image` (B, H, W, C) with colours blended across silhouettes, by how far they reach into a pixel.
+
+        `image` is what was drawn from the fragments of these positions (B, V, 4) and faces (F, 3). Differentiable with
+        respect to the image and, on silhouettes, the positions: this is what lets a loss on pictures move outlines.
+        Silhouettes are borders, and edges whose two faces lie on one side of them; faces must share vertices for that.
+        """
+        ...
+
+    def texture(self, image: Tensor, uv: Tensor, derivatives: Tensor | None = None, wrap: Wrap = "repeat") -> Tensor:
+        """Return (B, H, W, C) samples of a texture `image` (1 or B, T, S, C) at `uv` (B, H, W, 2).
+
+        (0, 0) is the upper left corner of the texture, (1, 1) the lower right one, as in glTF. derivatives: (B, H, W,
+        2, 2) from `framework.renderers.texturing.screen_derivatives`; with them samples are trilinear from averaged
+        copies (no aliasing where the texture is seen small), without them bilinear. wrap: what lies beyond the
+        texture: itself again, its outermost texels, or 0. Differentiable with respect to all three.
         """
         ...

@@ -39,7 +39,12 @@ def rasterize(positions: Tensor, faces: Tensor, camera: Camera, size: int, **opt
 
 
 def nearest_by_brute_force(clip: Tensor, faces: Tensor, size: int) -> Tensor:
-    """(H, W) nearest face of each pixel, every face against every pixel, in float64 and by another formula."""
+    """(H, W) nearest face of each pixel."""
+    return layers_by_brute_force(clip, faces, size)[0]
+
+
+def layers_by_brute_force(clip: Tensor, faces: Tensor, size: int) -> Tensor:
+    """(3, H, W) nearest faces of each pixel, every face against every pixel, in float64 and by another formula."""
     corners = clip.double()[faces]
     ndc = corners[..., :3] / corners[..., 3:]
     centres = (torch.arange(size, dtype=torch.float64) + 0.5) * 2 / size - 1
@@ -49,8 +54,8 @@ def nearest_by_brute_force(clip: Tensor, faces: Tensor, size: int) -> Tensor:
     weights = torch.linalg.solve(matrix[:, None], pixels.expand(len(faces), -1, 3)[..., None])[..., 0]
     depth = (weights * ndc[:, None, :, 2]).sum(2)
     depth = depth.masked_fill((weights < 0).any(2) | (depth.abs() > 1), torch.inf)
-    lowest, face = depth.min(0)
-    return torch.where(lowest.isinf(), -1, face).view(size, size)
+    lowest, face = depth.topk(3, dim=0, largest=False)
+    return torch.where(lowest.isinf(), -1, face).view(3, size, size)
 
 
 @pytest.mark.parametrize("kind", ["orthographic", "perspective"])
@@ -134,6 +139,9 @@ def test_gradients_equal_finite_differences() -> None:
     mesh = trimesh.creation.icosphere(subdivisions=1)
     positions, faces = tensors(mesh)
     clip = (homogeneous(positions.double() * 0.8) @ cameras("perspective")[:1].clip_from_world.double().mT).detach()
+    # Gradients of slivers are bounded on purpose: keep faces that look towards the camera.
+    a, b, c = (clip[0, :, :2] / clip[0, :, 3:])[faces.t()]
+    faces = faces[(b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0] > 0.02]
     attributes = torch.rand(1, len(positions), 2, generator=generator, dtype=torch.float64)
     weights = torch.rand(1, 12, 12, 2, generator=generator, dtype=torch.float64)
     fixed = RASTERIZER.rasterize(clip, faces, (12, 12)).face_index
@@ -225,6 +233,34 @@ def test_nothing_to_see() -> None:
     assert RASTERIZER.interpolate(torch.ones(1, 3, 5), fragments, torch.tensor([[0, 1, 2]])).shape == (2, 4, 6, 5)
 
 
+@pytest.mark.parametrize("kind", ["orthographic", "perspective"])
+def test_layers_behind_each_other(kind: str) -> None:
+    """Peeled layers are the first, second and third hit of a ray."""
+    positions, faces = tensors(bumpy_torus(16))
+    size = 40
+    for camera in cameras(kind):
+        clip = (homogeneous(positions) @ camera.clip_from_world.mT)[None]
+        expected = layers_by_brute_force(clip[0], faces, size)
+        layer = RASTERIZER.rasterize(clip, faces, (size, size))
+        for number in range(3):
+            assert (layer.face_index[0] == expected[number]).float().mean() > 0.998
+            behind = RASTERIZER.peel(clip, faces, layer)
+            assert (behind.depth[behind.mask] > layer.depth[behind.mask]).all()
+            assert not behind.mask[~layer.mask].any()
+            layer = behind
+        assert (expected[2] >= 0).any()
+
+
+def test_a_sheet_has_no_second_layer() -> None:
+    """Not even where pixel centres lie on the edges between its triangles, at any slope."""
+    positions, faces = grid_on_screen(31, 0.0, 0)
+    positions = positions.clone()
+    positions[..., 2] = 0.6 * positions[..., 0] - 0.3 * positions[..., 1]
+    first = RASTERIZER.rasterize(positions, faces, (62, 62))
+    assert first.mask.float().mean() > 0.9
+    assert not RASTERIZER.peel(positions, faces, first).mask.any()
+
+
 def test_equal_depth_takes_the_lower_face() -> None:
     clip = torch.tensor([[[-1.0, -1, 0, 1], [1, -1, 0, 1], [0, 1, 0, 1]]])
     faces = torch.tensor([[1, 2, 0], [0, 1, 2]])
@@ -248,17 +284,53 @@ def test_attributes_may_have_their_own_indexing_and_their_own_batch() -> None:
     torch.testing.assert_close(values, expected)
 
 
+FACE = torch.tensor([[0, 1, 2]])
+
+
 @pytest.mark.parametrize(
     ("clip", "faces", "resolution", "message"),
     [
-        (torch.zeros(3, 4), torch.zeros(1, 3, dtype=torch.int64), (4, 4), r"expected \(B, V, 4\)"),
-        (torch.zeros(1, 3, 4), torch.zeros(1, 3), (4, 4), "expected int64"),
-        (torch.zeros(1, 3, 4), torch.zeros(1, 3, dtype=torch.int64), (0, 4), "at least 1 pixel"),
+        (torch.zeros(3, 4), FACE, (4, 4), r"expected \(B, V, 4\)"),
+        (torch.zeros(1, 3, 4, dtype=torch.float16), FACE, (4, 4), "expected float32 or float64"),
+        (torch.zeros(1, 3, 4, dtype=torch.int64), FACE, (4, 4), "expected float32 or float64"),
+        (torch.zeros(1, 3, 4), FACE.float(), (4, 4), "expected int64"),
+        (torch.zeros(1, 3, 4), torch.tensor([[0, 1, 3]]), (4, 4), "name vertex 3, expected 0 to 2"),
+        (torch.zeros(1, 3, 4), torch.tensor([[0, 1, -1]]), (4, 4), "name vertex -1"),
+        (torch.zeros(1, 0, 4), FACE, (4, 4), "for 0 vertices"),
+        (torch.zeros(1, 3, 4), FACE.to("meta"), (4, 4), "faces are on meta"),
+        (torch.zeros(1, 3, 4), FACE, (0, 4), "at least 1 pixel"),
     ],
 )
 def test_wrong_arguments(clip: Tensor, faces: Tensor, resolution: tuple[int, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RASTERIZER.rasterize(clip, faces, resolution)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "faces", "message"),
+    [
+        (torch.zeros(3, 3), FACE, r"expected \(1 or 2, V, C\)"),
+        (torch.zeros(3, 3, 1), FACE, r"expected \(1 or 2, V, C\)"),
+        (torch.zeros(1, 3, 1, dtype=torch.int64), FACE, "expected floating"),
+        (torch.zeros(1, 2, 1), FACE, "name vertex 2, expected 0 to 1"),
+        (torch.zeros(1, 3, 1), FACE[:0], "the fragments name face 0"),
+        (torch.zeros(1, 3, 1, device="meta"), FACE, "attributes are on meta"),
+    ],
+)
+def test_attributes_that_do_not_fit(attributes: Tensor, faces: Tensor, message: str) -> None:
+    clip = torch.tensor([[[-1.0, -1, 0, 1], [1, -1, 0, 1], [0, 1, 0, 1]]]).expand(2, -1, -1)
+    fragments = RASTERIZER.rasterize(clip, FACE, (4, 4))
+    with pytest.raises(ValueError, match=message):
+        RASTERIZER.interpolate(attributes, fragments, faces)
+
+
+def test_empty_meshes_and_no_pictures() -> None:
+    for pictures, vertices in ((1, 0), (2, 3), (0, 3)):
+        clip, faces = torch.zeros(pictures, vertices, 4), torch.zeros(0, 3, dtype=torch.int64)
+        fragments = RASTERIZER.rasterize(clip, faces, (3, 5))
+        assert fragments.face_index.shape == (pictures, 3, 5) and not fragments.mask.any()
+        assert not RASTERIZER.peel(clip, faces, fragments).mask.any()
+        assert RASTERIZER.interpolate(torch.zeros(1, vertices, 2), fragments, faces).shape == (pictures, 3, 5, 2)
 
 
 def test_wrong_options() -> None:
