@@ -42,14 +42,25 @@ class Row:
     """Why it failed, where the difference does not say it."""
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What a runner returns for an output whose tolerance is a rule in words: the rule's measures, by name."""
+
+    measures: Mapping[str, tuple[float, float]]
+    """{name: (what was found, the most that is allowed)}."""
+
+
 def compare(fixture: Fixture, given: Mapping[str, Any]) -> list[Row]:
     """One row for each tensor of the fixture that is no input, and for each entry of its statistics.
 
     An output that is missing from `given` fails, and so does a fixture that holds nothing to compare (FixtureError).
     """
-    given = {name: _array(value) for name, value in given.items()}
-    outputs = {name: value for name, value in fixture.expected.items() if name in given or not _is_input(fixture, name)}
-    rows = [_tensor_row(fixture, name, value, given) for name, value in outputs.items()]
+    judged = {name: value for name, value in given.items() if isinstance(value, Judged)}
+    rows = [row for name, value in judged.items() for row in _judged_rows(name, value)]
+    given = {name: _array(value) for name, value in given.items() if name not in judged}
+    left = {name: value for name, value in fixture.expected.items() if name not in judged}
+    outputs = {name: value for name, value in left.items() if name in given or not _is_input(fixture, name)}
+    rows += [_tensor_row(fixture, name, value, given) for name, value in outputs.items()]
     rows += [row for name, value in recorded(fixture) for row in _recorded_rows(fixture, name, value, given)]
     if not rows:
         raise FixtureError("holds no numbers to compare with")
@@ -110,6 +121,11 @@ def _is_input(fixture: Fixture, name: str) -> bool:
 
 def _array(value: Any) -> np.ndarray:
     return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+
+
+def _judged_rows(name: str, judged: Judged) -> Iterator[Row]:
+    for measure, (found, allowed) in judged.measures.items():
+        yield Row(f"{name} {measure}", float(found), Tolerance(allowed), bool(found <= allowed))
 
 
 def _tensor_row(fixture: Fixture, name: str, expected: np.ndarray, given: Mapping[str, np.ndarray]) -> Row:

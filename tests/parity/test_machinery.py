@@ -15,8 +15,9 @@ from safetensors.numpy import save_file
 
 from tests.parity import fill, runners
 from tests.parity.__main__ import main
-from tests.parity.comparison import Tolerance, compare, tolerance_of
+from tests.parity.comparison import Judged, Tolerance, compare, tolerance_of
 from tests.parity.fixture import Fixture, FixtureError, find_fixtures
+from tests.parity.runners.rules import stated
 
 FIXTURES = Path(__file__).parent / "fixtures"
 Make = Callable[..., Fixture]
@@ -268,3 +269,19 @@ def test_every_runner_of_the_table_is_there_for_the_fixtures_here() -> None:
     for path in find_fixtures(FIXTURES):
         fixture = Fixture.read(path)
         assert runners.find_runner(fixture.method, fixture.family) is not None, fixture.family
+
+
+def test_rules_in_words_pass_and_fail_by_their_measures(make: Make) -> None:
+    fixture = make({"picture": np.zeros(3)})
+    for found, passed in ((0.1, True), (0.3, False), (float("nan"), False)):
+        rows = compare(fixture, {"picture": Judged({"share": (0.0, 0.2), "rest": (found, 0.2)})})
+        assert [row.output for row in rows] == ["picture share", "picture rest"]
+        assert [row.passed for row in rows] == [True, passed]
+
+
+def test_numbers_of_rules(make: Make) -> None:
+    rules = {"one": "|difference| <= 2/255 on pixels", "two": "at most 0.5 % differ", "three": "1e-4 of the largest"}
+    fixture = make({"picture": np.zeros(3)}, tolerance=rules)
+    assert [stated(fixture, rule) for rule in rules] == [2 / 255, 0.005, 1e-4]
+    with pytest.raises(FixtureError, match="no number for the tolerance 'four'"):
+        stated(fixture, "four")

@@ -4,7 +4,8 @@ A runner is `def name(fixture: Fixture) -> dict[str, Tensor | np.ndarray]`. Size
 come from the fixture alone, so it serves fixtures that it has never seen; its docstring says what it reads. It returns
 whole tensors: of an output called `latents[:, ::8, ::8]` it returns `latents`, and the comparison takes the slice. A
 block `outputs.stats` that describes one tensor stands for the output `stats`; its entries with names of their own stand
-for outputs of these names. A runner that raises has failed, with that reason.
+for outputs of these names. Where the tolerance is a rule in words, the runner returns a `Judged`. A runner that raises
+has failed, with that reason.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from tests.parity.fixture import Fixture
 Runner = Callable[[Fixture], dict[str, Any]]
 
 _CRAFTSMAN = "tests.parity.runners.craftsman"
+_PSHUMAN = "tests.parity.runners.pshuman"
+_STDGEN = "tests.parity.runners.stdgen"
 
 RUNNERS: dict[tuple[str, str], str] = {
     ("craftsman", "fourier_embedder"): f"{_CRAFTSMAN}.shapes:fourier_embedder",
@@ -38,6 +41,9 @@ RUNNERS: dict[tuple[str, str], str] = {
     ("craftsman", "v1_cameras"): f"{_CRAFTSMAN}.conditions:cameras",
     ("craftsman", "v1_frontend_images"): f"{_CRAFTSMAN}.pictures:frontend_images",
     ("craftsman", "v1_pipeline"): f"{_CRAFTSMAN}.pictures:pipeline",
+    ("pshuman", "render_normals"): f"{_PSHUMAN}.rendering:render_normals",
+    ("stdgen", "normals_renderer"): f"{_STDGEN}.rasterizing:normals_renderer",
+    ("stdgen", "nvdiffrast_ops"): f"{_STDGEN}.rasterizing:operators",
 }
 """(method, family) -> "module:function"; names only, so that one broken runner does not stop the others."""
 

@@ -1,0 +1,1 @@
+"""Runners of StdGEN's fixtures."""
