@@ -170,6 +170,12 @@ def _own_entries() -> dict[tuple[str, str], Entry]:
                 "framework.renderers.config:TorchRasterizerConfig",
                 "plain torch, everywhere",
             ),
+            "warp": Entry(
+                "framework.renderers.warp.rasterizer:WarpRasterizer",
+                "framework.renderers.config:WarpRasterizerConfig",
+                "NVIDIA Warp kernels",
+                extra="warp",
+            ),
         },
         "data": {
             "shapes": Entry(

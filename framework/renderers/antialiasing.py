@@ -20,8 +20,8 @@ from framework.renderers.rasterizer import Fragments
 
 # An edge counts a little beyond the two centres, so that rounding never loses it; its share is cut to the pixel.
 _MARGIN = 1 / 16
-# Keeps the gradient of edges of almost no height finite (in pixels).
-_SHORTEST = 1e-3
+SHORTEST_EDGE = 1e-3
+"""Gradients are those of edges that are longer by this many pixels: one of no length would move without bound."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,5 +188,5 @@ def _crossing(along: Tensor, across: Tensor) -> Tensor:
     """
     step = across[1] - across[0]
     area = along[0] * step - across[0] * (along[1] - along[0])
-    soft = area / (step + torch.copysign(torch.full_like(step, _SHORTEST), step))
+    soft = area / (step + torch.copysign(torch.full_like(step, SHORTEST_EDGE), step))
     return (area / step).detach() + (soft - soft.detach())

@@ -21,6 +21,18 @@ def check_scene(clip_positions: Tensor, faces: Tensor, resolution: tuple[int, in
     check_faces(faces, clip_positions.shape[1], clip_positions.device)
     if len(resolution) != 2 or min(resolution) < 1:
         raise ValueError(f"resolution is {resolution}, expected (height, width) of at least 1 pixel each")
+    if max(len(clip_positions) * resolution[0] * resolution[1], clip_positions.numel()) >= 2**31:
+        raise ValueError("the pictures have too many pixels or vertices together: draw fewer of them at once")
+
+
+def check_layer(clip_positions: Tensor, faces: Tensor, front: Fragments) -> None:
+    """Raise ValueError unless the arguments of `Rasterizer.peel` fit together."""
+    pictures, height, width = front.face_index.shape
+    check_scene(clip_positions, faces, (height, width))
+    if len(clip_positions) != pictures:
+        raise ValueError(f"clip_positions are of {len(clip_positions)} pictures, `front` of {pictures}")
+    if front.face_index.device != clip_positions.device:
+        raise ValueError(f"`front` is on {front.face_index.device}, the vertices on {clip_positions.device}")
 
 
 def check_faces(faces: Tensor, vertices: int, device: torch.device) -> None:

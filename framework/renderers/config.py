@@ -16,3 +16,11 @@ class TorchRasterizerConfig:
     def __post_init__(self) -> None:
         if self.chunk < 1:
             raise ValueError(f"chunk is {self.chunk}, expected at least 1 (the default 262144 suits most machines)")
+
+
+@dataclass(kw_only=True)
+class WarpRasterizerConfig:
+    """Options of the rasterizer on NVIDIA Warp."""
+
+    cull_backfaces: bool = False
+    """Leave out triangles that turn their back to the camera: the same picture of a closed mesh in less time."""

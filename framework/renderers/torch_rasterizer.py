@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from framework.renderers.antialiasing import NeighbourMemory, antialias
-from framework.renderers.arguments import check_attributes, check_image, check_scene
+from framework.renderers.arguments import check_attributes, check_image, check_layer, check_scene
 from framework.renderers.config import TorchRasterizerConfig
 from framework.renderers.coverage import layer_behind, visible_faces
 from framework.renderers.rasterizer import Fragments, Wrap
 from framework.renderers.texturing import texture
 
-# Gradients are those of triangles that are larger by this much (twice the area in NDC, times the corners' w): slivers
-# would otherwise be pushed without bound.
-_SMALLEST_AREA = 1e-6
+SMALLEST_AREA = 1e-6
+"""Gradients are those of triangles that are larger by this much (twice the area in NDC, times the corners' w): slivers
+would otherwise be pushed without bound."""
 
 
 class TorchRasterizer:
@@ -41,10 +41,8 @@ class TorchRasterizer:
 
     def peel(self, clip_positions: Tensor, faces: Tensor, front: Fragments) -> Fragments:
         """Find the nearest face behind those of `front`; see `Rasterizer.peel`."""
-        pictures, height, width = front.face_index.shape
-        check_scene(clip_positions, faces, (height, width))
-        if len(clip_positions) != pictures:
-            raise ValueError(f"clip_positions are of {len(clip_positions)} pictures, `front` of {pictures}")
+        check_layer(clip_positions, faces, front)
+        _, height, width = front.face_index.shape
         return self._draw(clip_positions, faces, (height, width), layer_behind(front))
 
     def _draw(
@@ -108,7 +106,7 @@ def _locate(clip_positions: Tensor, faces: Tensor, face_index: Tensor) -> tuple[
     flat = total == 0
     weights = torch.where(flat, 1 / 3, areas.detach() / torch.where(flat, 1, total.detach()))
     if clip_positions.requires_grad:
-        soft = areas[:2] / (total + torch.copysign(torch.full_like(total, _SMALLEST_AREA), total))
+        soft = areas[:2] / (total + torch.copysign(torch.full_like(total, SMALLEST_AREA), total))
         soft = torch.cat([soft, 1 - soft.sum(0, keepdim=True)])
         weights = weights + (soft - soft.detach())
     depth = (weights * z).sum(0) / (weights * w).sum(0)
