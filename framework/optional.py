@@ -17,13 +17,16 @@ class MissingExtra(ImportError):
     """An optional package is absent, is another package of the same name, or does not import."""
 
 
-def require(package: str, extra: str, attribute: str | None = None, needed_by: str = "this step") -> ModuleType:
+def require(
+    package: str, extra: str, attribute: str | None = None, needed_by: str = "this step", cure: str | None = None
+) -> ModuleType:
     """Import and return `package` (its import name, such as "fast_simplification").
 
     `extra` is our extra that installs it, `attribute` a name that only the real package has, `needed_by` the subject
-    of the error's sentence. Raises MissingExtra with the command that installs it.
+    of the error's sentence; `cure` replaces the command of the extra for packages that the user builds. Raises
+    MissingExtra with the command that installs it.
     """
-    cure = f"pip install '{DISTRIBUTION}[{extra}]'"
+    cure = cure or f"pip install '{DISTRIBUTION}[{extra}]'"
     if not _is_installed(package):
         raise MissingExtra(f"{needed_by} needs the package '{package}': {cure}", name=package)
     try:

@@ -142,7 +142,8 @@ def import_object(path: str) -> Any:
 
 def _own_entries() -> dict[tuple[str, str], Entry]:
     """The framework's own parts, by kind and name."""
-    tasks = "framework.tasks"
+    tasks, adapters = "framework.tasks", "framework.renderers.adapters"
+    adapter_config = "framework.renderers.config:AdapterConfig"
     table = {
         "task": {
             "train": Entry(f"{tasks}.train:run", f"{tasks}.config:TrainOptions", "train a system"),
@@ -175,6 +176,18 @@ def _own_entries() -> dict[tuple[str, str], Entry]:
                 "framework.renderers.config:WarpRasterizerConfig",
                 "NVIDIA Warp kernels",
                 extra="warp",
+            ),
+            "nvdiffrast": Entry(
+                f"{adapters}.nvdiffrast:NvdiffrastRasterizer", adapter_config, "nvdiffrast, which you build"
+            ),
+            "pytorch3d": Entry(
+                f"{adapters}.pytorch3d:pytorch3d_rasterizer", adapter_config, "PyTorch3D, which you build"
+            ),
+            "kaolin": Entry(f"{adapters}.kaolin:kaolin_rasterizer", adapter_config, "Kaolin, which you build"),
+            "auto": Entry(
+                "framework.renderers.automatic:fastest_rasterizer",
+                "framework.renderers.config:AutomaticConfig",
+                "the fastest installed one that its licence allows",
             ),
         },
         "data": {

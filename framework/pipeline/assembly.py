@@ -18,6 +18,8 @@ from framework.pipeline.inputs import VIEWS, view_artifact
 from framework.pipeline.pipeline import Pipeline
 from framework.pipeline.plan import PlannedStage, check_chain, plan_stages
 from framework.pipeline.stage import Context
+from framework.renderers.automatic import fastest_rasterizer
+from framework.renderers.rasterizer import Rasterizer
 from framework.weights.folder import WeightsError
 from framework.weights.opening import check_weights
 from framework.weights.resolve import resolve
@@ -74,9 +76,16 @@ def build_pipeline(
     renderer: Choice,
 ) -> Pipeline:
     """Return the pipeline; its stages are built when the first case reaches them."""
-    rasterizer = registry.load_class("renderer", renderer.type)(renderer.config)
+    rasterizer = _rasterizer(renderer, device)
     folders = {system: str(folder) for system, folder in weights.items()}
     return Pipeline(stages, Context(device=device, seed=seed, weights=folders, renderer=rasterizer), GIVEN)
+
+
+def _rasterizer(renderer: Choice, device: torch.device) -> Rasterizer:
+    if renderer.type == "auto":
+        return fastest_rasterizer(renderer.config, device.type)
+    rasterizer: Rasterizer = registry.load_class("renderer", renderer.type)(renderer.config)
+    return rasterizer
 
 
 def choose_device(name: str) -> torch.device:

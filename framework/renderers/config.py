@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from framework.renderers.backends import Licence
+
 
 @dataclass(kw_only=True)
 class TorchRasterizerConfig:
@@ -24,3 +26,16 @@ class WarpRasterizerConfig:
 
     cull_backfaces: bool = False
     """Leave out triangles that turn their back to the camera: the same picture of a closed mesh in less time."""
+
+
+@dataclass(kw_only=True)
+class AdapterConfig:
+    """A rasterizer of another library, which the user builds; it has no options."""
+
+
+@dataclass(kw_only=True)
+class AutomaticConfig:
+    """The fastest installed rasterizer; the run's manifest says which it was."""
+
+    license: Licence = "commercial"
+    """`commercial`: only rasterizers whose licence allows commercial use; `any`: all of them."""

@@ -38,6 +38,9 @@ class Fragments:
 class Rasterizer(Protocol):
     """Implemented by every entry of the registry's kind `renderer`."""
 
+    name: str
+    """What `renderer=` calls it; the manifest of a run records it."""
+
     def rasterize(self, clip_positions: Tensor, faces: Tensor, resolution: tuple[int, int]) -> Fragments:
         """Find the nearest face behind every pixel centre.
 

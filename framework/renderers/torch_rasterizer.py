@@ -26,6 +26,8 @@ would otherwise be pushed without bound."""
 class TorchRasterizer:
     """Z-buffer rasterizer in torch operations; follows the device and the dtype of the positions."""
 
+    name = "torch"
+
     def __init__(self, config: TorchRasterizerConfig | None = None) -> None:
         self.config = config or TorchRasterizerConfig()
         self._neighbours = NeighbourMemory()
@@ -50,8 +52,7 @@ class TorchRasterizer:
     ) -> Fragments:
         options = self.config
         face_index = visible_faces(clip_positions, faces, resolution, options.cull_backfaces, options.chunk, behind)
-        barycentric, depth = _locate(clip_positions, faces, face_index)
-        return Fragments(face_index, barycentric, depth)
+        return locate(clip_positions, faces, face_index)
 
     def interpolate(self, attributes: Tensor, fragments: Fragments, faces: Tensor) -> Tensor:
         """Return (B, H, W, C) values of vertex `attributes` (B or 1, V, C) at the fragments, 0 where nothing is seen.
@@ -92,8 +93,8 @@ def _scatter(values: Tensor, pixel: Tensor, shape: torch.Size) -> Tensor:
     return picture.index_copy_(0, pixel, values).view(*shape, values.shape[1])
 
 
-def _locate(clip_positions: Tensor, faces: Tensor, face_index: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights (B, H, W, 3) and NDC depth (B, H, W) of the faces seen, differentiable in `clip_positions` (B, V, 4)."""
+def locate(clip_positions: Tensor, faces: Tensor, face_index: Tensor) -> Fragments:
+    """Return the fragments of faces found (B, H, W), -1 for none, differentiable in `clip_positions` (B, V, 4)."""
     pixel, corners = _seen(face_index, faces, clip_positions.shape[1], False)
     x, y, z, w = clip_positions.reshape(-1, 4).index_select(0, corners.reshape(-1)).view(3, -1, 4).unbind(2)
     _, height, width = face_index.shape
@@ -111,7 +112,5 @@ def _locate(clip_positions: Tensor, faces: Tensor, face_index: Tensor) -> tuple[
         weights = weights + (soft - soft.detach())
     depth = (weights * z).sum(0) / (weights * w).sum(0)
     background = clip_positions.new_ones(face_index.numel())
-    return (
-        _scatter(weights.t(), pixel, face_index.shape),
-        background.index_copy_(0, pixel, depth).view(face_index.shape),
-    )
+    barycentric = _scatter(weights.t(), pixel, face_index.shape)
+    return Fragments(face_index, barycentric, background.index_copy_(0, pixel, depth).view(face_index.shape))

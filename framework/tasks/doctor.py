@@ -16,7 +16,8 @@ from framework.config.compose import choices, compose
 from framework.config.errors import ConfigError
 from framework.config.folders import carried, config_packages
 from framework.config.places import PACKAGE, shipped
-from framework.optional import DISTRIBUTION, has
+from framework.optional import DISTRIBUTION
+from framework.renderers.backends import BACKENDS
 from framework.sweeps.process import cores
 from framework.tasks.config import DoctorOptions
 from framework.tasks.requirements import CORE, install_command, problem_with, requirements_by_extra
@@ -26,6 +27,7 @@ State = Literal["works", "missing", "broken", "note"]
 PURPOSES = {
     "data": "sets of shapes in one LMDB file",
     "video": "turntables as MP4 (with its own ffmpeg) instead of GIF",
+    "warp": "the faster rasterizer, renderer=warp",
     "mesh": "simplification, and inside tests of open or overlapping meshes",
     "log": "metrics in tensorboard and wandb",
     "matting": "cutting objects out of busy backgrounds",
@@ -33,13 +35,6 @@ PURPOSES = {
     "dev": "style and type checks",
 }
 """What an extra brings. The others are for parts that are still to come."""
-
-ADAPTERS = {
-    "nvdiffrast": ("nvdiffrast.torch", "rasterize", "https://github.com/NVlabs/nvdiffrast"),
-    "pytorch3d": ("pytorch3d.renderer", "MeshRasterizer", "https://github.com/facebookresearch/pytorch3d"),
-    "kaolin": ("kaolin.ops", "mesh", "https://github.com/NVIDIAGameWorks/kaolin"),
-}
-"""Rasterizers that the user builds: module, a name that only the real one has, and where its sources are."""
 
 
 @dataclass(frozen=True)
@@ -179,13 +174,10 @@ def _extras() -> Iterator[Finding]:
 
 
 def _adapters() -> Iterator[Finding]:
-    for name, (module, attribute, source) in ADAPTERS.items():
-        if has(module, attribute):
-            yield Finding("works", name)
-        elif name in registry.names("renderer"):
-            yield Finding("missing", name, f"pip install --no-build-isolation git+{source}")
-        else:
-            yield Finding("note", f"{name}: not installed, and no renderer of this version uses it")
+    for name, backend in BACKENDS.items():
+        if backend.source:
+            found = Finding("works", name) if backend.installed else Finding("missing", name, backend.cure)
+            yield found
 
 
 SECTIONS: dict[str, Callable[[], Iterator[Finding]]] = {

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from framework import registry
 from framework.config.compose import choices, first_comment
+from framework.renderers.backends import BACKENDS, Backend, measured
 from framework.tasks.config import ListOptions
 
 
@@ -50,6 +51,25 @@ def _registered(kind: str) -> Callable[[], dict[str, str]]:
     return rows
 
 
+def _renderers() -> dict[str, str]:
+    """What each draws on, its licence, whose gradients, how fast, and whether it is here."""
+    speed = measured()
+    return {
+        name: f"{entry.summary}; {_facts(BACKENDS[name], speed.get(name))}" if name in BACKENDS else entry.summary
+        for name, entry in ((name, registry.entry("renderer", name)) for name in registry.names("renderer"))
+    }
+
+
+def _facts(backend: Backend, speed: float | None) -> str:
+    parts = [
+        "/".join(backend.devices),
+        f"licence: {backend.licence}",
+        f"gradients: {backend.gradients}",
+        f"{speed:.3g} x torch on a CPU" if speed is not None else "speed not measured",
+    ]
+    return ", ".join(parts if backend.installed else [*parts, "not installed"])
+
+
 def _experiments() -> dict[str, str]:
     return {name: first_comment("experiment", name) for name in choices("experiment")}
 
@@ -60,7 +80,7 @@ TABLES: dict[str, Callable[[], dict[str, str]]] = {
     "stages": _registered("stage"),
     "data": _registered("data"),
     "encoders": _registered("encoder"),
-    "renderers": _registered("renderer"),
+    "renderers": _renderers,
     "experiments": _experiments,
 }
 """What can be listed -> function that returns name -> line."""

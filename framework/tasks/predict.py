@@ -43,7 +43,7 @@ def run(options: PredictOptions, console: Console | None = None) -> int:
     reporter = Reporter(console or Console(), job.folder.path, len(job.cases))
     manifest = job.folder.manifest
     described = describe_run(job.folder.run_id, "predict", options.seed, job.pipeline.context.device.type)
-    update_manifest(manifest, **described, renderer=options.renderer.type, weights=job.hashes)
+    update_manifest(manifest, **described, renderer=_renderer(job, options), weights=job.hashes)
     started, clock = timestamp(), time.monotonic()
     status = "failed"
     try:
@@ -200,6 +200,12 @@ def _stored_cases(folder: RunFolder, seed: int) -> list[PlannedCase]:
     if not names:
         raise ConfigError("run", f"{folder.path} holds no case to restart. Give the id of a prediction.")
     return [PlannedCase(name, record.seed + moved, None) for name in names if (record := records[name]) is not None]
+
+
+def _renderer(job: Job, options: PredictOptions) -> str:
+    """The name of the rasterizer that draws, where `auto` was asked for."""
+    rasterizer = job.pipeline.context.renderer
+    return rasterizer.name if rasterizer is not None else options.renderer.type
 
 
 def _method(options: PredictOptions) -> MethodConfig:

@@ -101,15 +101,15 @@ def test_plugins_that_work_and_those_that_do_not(tmp_path: Path, monkeypatch: py
 
 
 def test_a_rasterizer_that_could_be_used_has_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "has", lambda module, attribute: module == "kaolin.ops")
-    monkeypatch.setattr(registry, "names", lambda kind: ["nvdiffrast"])
+    monkeypatch.setattr("framework.renderers.backends.has", lambda module, attribute: module == "kaolin.render.mesh")
     stream = io.StringIO()
     for finding in doctor._adapters():
         doctor._print(Console(file=stream, width=200), finding)
     assert stream.getvalue().splitlines() == [
         "  missing nvdiffrast",
         "          pip install --no-build-isolation git+https://github.com/NVlabs/nvdiffrast",
-        "          pytorch3d: not installed, and no renderer of this version uses it",
+        "  missing pytorch3d",
+        "          pip install --no-build-isolation git+https://github.com/facebookresearch/pytorch3d",
         "  works   kaolin",
     ]
 

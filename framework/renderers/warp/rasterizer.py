@@ -28,6 +28,8 @@ _LARGE_TRIANGLES = 65_536
 class WarpRasterizer:
     """Z-buffer rasterizer in Warp kernels; follows the device of the positions."""
 
+    name = "warp"
+
     def __init__(self, config: WarpRasterizerConfig | None = None) -> None:
         self.config = config or WarpRasterizerConfig()
         self._neighbours = NeighbourMemory()

@@ -1,0 +1,109 @@
+"""What is known of each rasterizer before it is loaded: licence, devices, where it comes from, measured speed.
+
+Imports no torch: `list renderers`, `doctor` and `renderer=auto` read this.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from framework.optional import has
+
+Licence = Literal["any", "commercial"]
+"""Which rasterizers may be chosen: all, or those whose licence allows commercial use."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One rasterizer. Names are those of the registry's kind `renderer`."""
+
+    licence: str
+    """Of the package that draws."""
+
+    commercial: bool
+    """Whether that licence allows commercial use."""
+
+    devices: tuple[str, ...]
+    """Kinds of torch devices that it draws on."""
+
+    gradients: str
+    """Whose gradients they are."""
+
+    module: str = ""
+    """Import name of what it needs; empty: nothing beyond the core."""
+
+    attribute: str = ""
+    """A name that only the real package has."""
+
+    source: str = ""
+    """Where a package comes from that the user builds."""
+
+    @property
+    def cure(self) -> str:
+        """The command that builds it."""
+        return f"pip install --no-build-isolation git+{self.source}"
+
+    @property
+    def installed(self) -> bool:
+        """Whether it can be used; imports its package."""
+        return not self.module or has(self.module, self.attribute)
+
+
+BACKENDS: dict[str, Backend] = {
+    "torch": Backend("Apache-2.0", True, ("cpu", "cuda", "mps"), "all by autograd, silhouettes too"),
+    "warp": Backend("Apache-2.0", True, ("cpu", "cuda"), "all by own adjoints, silhouettes too", "warp", "kernel"),
+    "nvdiffrast": Backend(
+        licence="NVIDIA Source Code License (research and evaluation only)",
+        commercial=False,
+        devices=("cuda",),
+        gradients="all by its kernels, silhouettes too",
+        module="nvdiffrast.torch",
+        attribute="rasterize",
+        source="https://github.com/NVlabs/nvdiffrast",
+    ),
+    "pytorch3d": Backend(
+        licence="BSD-3-Clause",
+        commercial=True,
+        devices=("cpu", "cuda"),
+        gradients="those of torch, silhouettes too; it finds the faces",
+        module="pytorch3d.renderer",
+        attribute="MeshRasterizer",
+        source="https://github.com/facebookresearch/pytorch3d",
+    ),
+    "kaolin": Backend(
+        licence="Apache-2.0",
+        commercial=True,
+        devices=("cuda",),
+        gradients="those of torch, silhouettes too; it finds the faces",
+        module="kaolin.render.mesh",
+        attribute="rasterize",
+        source="https://github.com/NVIDIAGameWorks/kaolin",
+    ),
+}
+"""Registry name -> facts."""
+
+FASTEST = {
+    "cpu": ("warp", "torch", "pytorch3d"),
+    "cuda": ("nvdiffrast", "warp", "kaolin", "pytorch3d", "torch"),
+    "mps": ("torch",),
+}
+"""Kind of device -> rasterizers, the fastest first. The order on a CPU is measured (`benchmarks/rasterizer.py`)."""
+
+_MEASURED = Path(__file__).with_name("measured.json")
+
+
+def fastest(device: str, licence: Licence) -> str:
+    """Return the name of the fastest rasterizer that is installed, draws on `device` and may be chosen."""
+    for name in FASTEST.get(device, ("torch",)):
+        backend = BACKENDS[name]
+        if (licence == "any" or backend.commercial) and backend.installed:
+            return name
+    return "torch"
+
+
+def measured() -> dict[str, float]:
+    """Return how many times as fast as `torch` each measured rasterizer is, from the last benchmark."""
+    return json.loads(_MEASURED.read_text(encoding="utf-8"))["times_as_fast"] if _MEASURED.is_file() else {}
