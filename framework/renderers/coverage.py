@@ -64,12 +64,14 @@ def layer_behind(front: Fragments) -> Tensor:
 
 
 def _on_screen(triangles: Triangles, resolution: tuple[int, int], cull_backfaces: bool) -> Triangles:
-    """Keep triangles whose bounding box holds a pixel centre (for dense meshes most do not)."""
+    """Keep triangles whose bounding box holds a pixel centre (for dense meshes most do not) and can be measured."""
     height, width = resolution
     x, y = triangles.x, triangles.y
     first_column, last_column = _centres(x, width)
     first_row, last_row = _centres(y, height)
     keep = (first_column <= last_column) & (first_row <= last_row)
+    # Corners that are infinitely far away, or so far apart that their distance is, give spans that are no numbers.
+    keep &= ((x.amax(0) - x.amin(0)) + (y.amax(0) - y.amin(0))).isfinite()
     if cull_backfaces:
         # Screen rows grow downwards: counter-clockwise in NDC is a negative area here.
         keep &= (x[1] - x[0]) * (y[2] - y[0]) < (x[2] - x[0]) * (y[1] - y[0])

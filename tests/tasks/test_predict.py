@@ -15,7 +15,9 @@ from PIL import Image as PilImage
 from PIL import ImageDraw
 from rich.console import Console
 
+from framework import registry
 from framework.artifacts.image import Image
+from framework.config.choice import Choice
 from framework.config.errors import ConfigError
 from framework.export.mesh_files import load_mesh
 from framework.geometry.mesh import Mesh
@@ -275,6 +277,13 @@ def test_weights_of_another_method_are_refused(tmp_path: Path) -> None:
     save_weights(tmp_path / "w", "other/shape", {}, {"a": torch.zeros(1)})
     with pytest.raises(WeightsError, match="weights.shape: w holds weights of 'other/shape', expected 'testing/shape'"):
         predict(draw(tmp_path / "a.png"), tiny_method(shape="w"))
+
+
+def test_the_manifest_names_the_rasterizer_that_auto_chose(tmp_path: Path) -> None:
+    renderer = Choice("auto", registry.config_class("renderer", "auto")())
+    assert predict(draw(tmp_path / "chair.png"), renderer=renderer, output=str(tmp_path / "out"))[0] == 0
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["renderer"] in ("torch", "warp")
 
 
 def test_the_manifest_holds_the_hash_of_the_weights(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ wp: Any = None
 LARGE = 64
 """Triangles that reach over more rows than this are drawn row by row, by many threads."""
 
-NARROW = 8
-"""Rows of fewer columns are tested whole: finding the span costs as much as testing a few pixels."""
+NARROW = 8.0
+"""Rows of triangles of fewer columns are tested whole: finding the span costs as much as testing a few pixels."""
 
 
 class Scene:
@@ -105,6 +105,7 @@ def draw_rows(
     a: wp.vec3, b: wp.vec3, c: wp.vec3, box: wp.vec4i, picture: int, face: wp.int64, target: Target
 ):  # fmt: skip
     """Lower the keys where a triangle covers pixel centres in a box: first and last row, first and last column."""
+    narrow = wp.max(wp.max(a[0], b[0]), c[0]) - wp.min(wp.min(a[0], b[0]), c[0]) < NARROW
     for row in range(box[0], box[1] + 1):
         centre = float(row) + 0.5
         ay = a[1] - centre
@@ -113,7 +114,7 @@ def draw_rows(
         if wp.min(wp.min(ay, by), cy) <= 0.0 and wp.max(wp.max(ay, by), cy) > 0.0:
             start = box[2]
             end = box[3]
-            if end - start >= NARROW:
+            if not narrow:
                 span = wp.vec2(wp.inf, -wp.inf)
                 span = widen(a[0], ay, b[0], by, span)
                 span = widen(b[0], by, c[0], cy, span)
