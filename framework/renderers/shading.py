@@ -1,10 +1,13 @@
 """Light for people: a small photo studio (key, fill and rim light, sky above, a mild highlight) around soft clay.
 
-The lights hang on the camera, so every view of an object is lit from its upper left. All sums are done in linear light;
-`srgb_from_linear` makes the values that pictures hold.
+The studio's lights hang on the camera, so every view of an object is lit from its upper left. Its sums are done in
+linear light; `srgb_from_linear` makes the values that pictures hold. Beside it stand the two classical models that
+papers use, with one lamp that is fixed in the world.
 
 Dimension letters: N surface points.
 """
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -51,6 +54,51 @@ def _highlight(normals: Tensor) -> Tensor:
     direction, colour = (normals.new_tensor(values) for values in _KEY)
     half = normalize(normalize(direction, dim=0) + normals.new_tensor((0.0, 0.0, 1.0)), dim=0)
     return _GLOSS * (normals @ half).clamp(min=0)[:, None] ** _GLOSS_EXPONENT * colour
+
+
+@dataclass(frozen=True)
+class PointLight:
+    """A lamp that is fixed in the world, and how much of its light a surface gives back in each way."""
+
+    position: tuple[float, float, float] = (0.0, 1.0, 5.0)
+    """In world units; of a lamp far away only its direction matters."""
+
+    ambient: float = 0.1
+    """Light that is everywhere."""
+
+    diffuse: float = 0.65
+    """Light that leaves the surface in all directions alike."""
+
+    specular: float = 0.2
+    """Light that is mirrored; 0 for matt surfaces."""
+
+    shininess: float = 64.0
+    """How sharp the mirrored lamp is."""
+
+
+def lambert(points: Tensor, normals: Tensor, albedo: Tensor, light: PointLight) -> Tensor:
+    """Return (N, 3) colours of matt `points` (N, 3) with unit `normals` (N, 3) and `albedo` (N, 3) in [0, 1].
+
+    albedo * (ambient + diffuse * max(0, n . l)), with l from the point to the lamp; back sides get ambient light only.
+    """
+    cosine = (normals * _towards(points, light)).sum(1, keepdim=True)
+    return albedo * (light.ambient + light.diffuse * cosine.clamp(min=0))
+
+
+def phong(points: Tensor, normals: Tensor, viewers: Tensor, albedo: Tensor, light: PointLight) -> Tensor:
+    """Return (N, 3) colours like `lambert`, and specular * max(0, v . r)^shininess where the lamp shines (Phong 1975).
+
+    viewers: (N, 3) unit directions v from the points to the eye; r is the direction to the lamp mirrored at the normal.
+    """
+    to_lamp = _towards(points, light)
+    cosine = (normals * to_lamp).sum(1, keepdim=True)
+    mirrored = (viewers * (2 * cosine * normals - to_lamp)).sum(1, keepdim=True).clamp(min=0)
+    highlight = torch.where(cosine > 0, mirrored**light.shininess, 0)
+    return lambert(points, normals, albedo, light) + light.specular * highlight
+
+
+def _towards(points: Tensor, light: PointLight) -> Tensor:
+    return normalize(points.new_tensor(light.position) - points, dim=1)
 
 
 def linear_from_srgb(values: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 Normals and colours may have another indexing than positions: a corner of a box is one position with three normals. So
 `faces` index positions, and `corner_faces` index what belongs to the corners.
 
-Dimension letters: V vertices, F faces, N distinct corners, P pairs of corners at the same vertex.
+Dimension letters: V vertices, F faces, N distinct corners, P pairs of corners at the same vertex; T, S rows and columns
+of a texture.
 """
 
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ class Surface:
     """(F, 3) int64 rows of `positions`."""
 
     corner_faces: Tensor
-    """(F, 3) int64 rows of `normals`, `colors` and `exposure`."""
+    """(F, 3) int64 rows of `normals`, `colors`, `exposure` and `uv`."""
 
     normals: Tensor
     """(N, 3) float32 unit outward normals."""
@@ -37,6 +38,15 @@ class Surface:
 
     exposure: Tensor | None = None
     """(N,) float32 share of the surroundings that each corner sees, in [0, 1]; none: not computed."""
+
+    uv: Tensor | None = None
+    """(N, 2) texture coordinates, (0, 0) at the upper left; none: not textured."""
+
+    texture: Tensor | None = None
+    """(T, S, 3) float32 sRGB in [0, 1]; goes before `colors` where there are coordinates."""
+
+    labels: Tensor | None = None
+    """(V,) int64 label of each vertex, at least 0, such as the part that it belongs to; none: all 0."""
 
     @property
     def corner_vertices(self) -> Tensor:

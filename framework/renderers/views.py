@@ -5,7 +5,7 @@ Dimension letters: B cameras, V vertices, F faces, H rows, W columns, M pixels t
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -14,11 +14,20 @@ from torch.nn.functional import normalize
 from framework.geometry.camera import Camera, homogeneous, orbit
 from framework.geometry.mesh import Mesh
 from framework.renderers.rasterizer import Fragments, Rasterizer
-from framework.renderers.shading import CLAY, linear_from_srgb, srgb_from_linear, studio_light
+from framework.renderers.shading import (
+    CLAY,
+    PointLight,
+    lambert,
+    linear_from_srgb,
+    phong,
+    srgb_from_linear,
+    studio_light,
+)
 from framework.renderers.surface import Surface, area_normals, surface_of
+from framework.renderers.texturing import screen_derivatives
 
-Mode = Literal["shaded", "color", "normal", "depth", "mask"]
-MODES: tuple[Mode, ...] = ("shaded", "color", "normal", "depth", "mask")
+Mode = Literal["shaded", "lambert", "phong", "color", "normal", "position", "depth", "label", "mask"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 CANONICAL_VIEWS = ("front", "right", "back", "left")
 
 
@@ -35,18 +44,21 @@ def render_mesh(
     modes: Sequence[Mode] = ("shaded",),
     supersample: int = 1,
     crease_degrees: float | None = None,
+    light: PointLight | None = None,
 ) -> dict[Mode, Tensor]:
     """Return pictures (B, H, W, C) float32 of `mesh` from `cameras` (B), one entry for each mode, on their device.
 
-    shaded, color, normal: RGBA in [0, 1], straight alpha, colour 0 where alpha is 0. shaded: studio light, sRGB.
-    color: vertex colours (clay if there are none) without light, sRGB. normal: world-space normals as (n + 1) / 2,
-    turned towards the viewer where a face is seen from behind. depth: (..., 1) distance from the camera plane in world
-    units, 0 where nothing is seen. mask: (..., 1) covered share of the pixel.
-    resolution: pixels, one number for a square or (H, W). supersample: n draws n x n samples for each pixel.
+    shaded, lambert, phong, color, normal: RGBA in [0, 1], straight alpha, colour 0 where alpha is 0. shaded: studio
+    light, sRGB. lambert, phong: one lamp (`light`), computed in the colours' own values. color: texture or vertex
+    colours (clay if there are none) without light, sRGB. normal: world-space normals as (n + 1) / 2, turned towards the
+    viewer where a face is seen from behind. position: world positions and alpha. depth: (..., 1) distance from the
+    camera plane in world units, 0 where nothing is seen. label: (..., 1) label of the nearest corner of the face seen,
+    -1 where nothing is seen; never mixed, with supersampling that of one sample. mask: (..., 1) covered share of the
+    pixel. resolution: pixels, one number for a square or (H, W). supersample: n draws n x n samples for each pixel.
     crease_degrees: see `surface_of`. Raises ValueError for an unknown mode.
     """
     surface = surface_of(mesh, crease_degrees, cameras.world_from_camera.device)
-    return render_surface(surface, cameras, resolution, rasterizer, modes, supersample)
+    return render_surface(surface, cameras, resolution, rasterizer, modes, supersample, light)
 
 
 def render_surface(
@@ -56,6 +68,7 @@ def render_surface(
     rasterizer: Rasterizer,
     modes: Sequence[Mode] = ("shaded",),
     supersample: int = 1,
+    light: PointLight | None = None,
 ) -> dict[Mode, Tensor]:
     """Like `render_mesh`, for a mesh that was made ready with `surface_of` and is drawn many times."""
     unknown = set(modes) - set(MODES)
@@ -64,15 +77,24 @@ def render_surface(
     height, width = (resolution, resolution) if isinstance(resolution, int) else resolution
     clip = homogeneous(surface.positions) @ cameras.clip_from_world.transpose(1, 2)
     fragments = rasterizer.rasterize(clip, surface.faces, (height * supersample, width * supersample))
-    drawn = _Drawing(surface, cameras, rasterizer, fragments)
+    drawn = _Drawing(surface, cameras, rasterizer, fragments, clip, light or PointLight())
     return {mode: drawn.picture(mode, supersample) for mode in MODES if mode in modes}
 
 
 class _Drawing:
     """One rasterization; each mode turns it into a picture. Works on the M pixels that see a face only."""
 
-    def __init__(self, surface: Surface, cameras: Camera, rasterizer: Rasterizer, fragments: Fragments) -> None:
+    def __init__(
+        self,
+        surface: Surface,
+        cameras: Camera,
+        rasterizer: Rasterizer,
+        fragments: Fragments,
+        clip: Tensor,
+        light: PointLight,
+    ) -> None:
         self.surface, self.cameras, self.rasterizer, self.fragments = surface, cameras, rasterizer, fragments
+        self.clip, self.light = clip, light
         self.pixel = fragments.mask.flatten().nonzero().squeeze(1)
         self.camera = self.pixel // fragments.face_index[0].numel()
 
@@ -80,7 +102,17 @@ class _Drawing:
         """The (B, H, W, C) picture of one mode, averaged over samples."""
         if mode == "mask":
             return _averaged(self.fragments.mask[..., None].float(), supersample)
-        values = {"shaded": self._shaded, "color": self._colors, "normal": self._encoded_normals, "depth": self._depth}
+        if mode == "label":
+            return self._labels()[:, supersample // 2 :: supersample, supersample // 2 :: supersample]
+        values = {
+            "shaded": self._shaded,
+            "lambert": lambda: lambert(self._points, self._raw_normals, self._colors(), self.light),
+            "phong": self._phong,
+            "color": self._colors,
+            "normal": lambda: self._normals * 0.5 + 0.5,
+            "position": lambda: self._points,
+            "depth": self._depth,
+        }
         averaged = self._average_covered(values[mode](), supersample)
         if mode == "shaded":
             averaged[..., :3] = srgb_from_linear(averaged[..., :3])
@@ -101,7 +133,7 @@ class _Drawing:
         """(M, C) of everything that the surface knows of its corners, interpolated in one go."""
         surface = self.surface
         exposure = None if surface.exposure is None else surface.exposure[:, None]
-        known = {"normal": surface.normals, "color": surface.colors, "exposure": exposure}
+        known = {"normal": surface.normals, "color": surface.colors, "exposure": exposure, "uv": surface.uv}
         present = {name: values for name, values in known.items() if values is not None}
         stacked = torch.cat(list(present.values()), 1)
         picture = self.rasterizer.interpolate(stacked[None], self.fragments, surface.corner_faces)
@@ -110,19 +142,54 @@ class _Drawing:
 
     def _colors(self) -> Tensor:
         """(M, 3) sRGB."""
+        if self.surface.texture is not None and self.surface.uv is not None:
+            return self._texture_colors(self.surface.texture, self.surface.uv)
         colors = self._corner_values.get("color")
         return self.surface.positions.new_tensor(CLAY).expand(len(self.pixel), 3) if colors is None else colors
 
-    def _encoded_normals(self) -> Tensor:
-        return self._normals * 0.5 + 0.5
+    def _texture_colors(self, texture: Tensor, uv: Tensor) -> Tensor:
+        """(M, 3) sRGB samples, from averaged copies where the texture is seen small."""
+        shape, corner_faces = self.fragments.face_index.shape, self.surface.corner_faces
+        seen = self._corner_values["uv"]
+        coordinates = seen.new_zeros(shape.numel(), 2).index_copy(0, self.pixel, seen).view(*shape, 2)
+        of_corners = self.clip[:, self.surface.corner_vertices]
+        steps = screen_derivatives(uv[None], self.fragments, of_corners, corner_faces)
+        samples = self.rasterizer.texture(texture[None], coordinates, steps)
+        return samples.view(-1, texture.shape[2]).index_select(0, self.pixel)
+
+    def _labels(self) -> Tensor:
+        """(B, H, W, 1) label of the corner with the largest weight, -1 where nothing is seen."""
+        shape, surface = self.fragments.face_index.shape, self.surface
+        face = self.fragments.face_index.flatten().index_select(0, self.pixel)
+        nearest = self.fragments.barycentric.view(-1, 3).index_select(0, self.pixel).argmax(1)
+        corner = surface.faces[face, nearest]
+        labels = torch.zeros_like(corner) if surface.labels is None else surface.labels[corner]
+        picture = surface.positions.new_full((shape.numel(),), -1)
+        return picture.index_copy(0, self.pixel, labels.to(picture)).view(*shape, 1)
+
+    @cached_property
+    def _points(self) -> Tensor:
+        """(M, 3) world positions."""
+        picture = self.rasterizer.interpolate(self.surface.positions[None], self.fragments, self.surface.faces)
+        return picture.view(-1, 3).index_select(0, self.pixel)
+
+    def _phong(self) -> Tensor:
+        """(M, 3) colours in the light of one lamp."""
+        eye = _eyes(self.cameras)[self.camera]
+        viewers = normalize(eye[:, :3] - eye[:, 3:] * self._points, dim=1)
+        return phong(self._points, self._raw_normals, viewers, self._colors(), self.light)
+
+    @cached_property
+    def _raw_normals(self) -> Tensor:
+        """(M, 3) unit world normals, outwards."""
+        return normalize(self._corner_values["normal"], dim=1)
 
     @cached_property
     def _normals(self) -> Tensor:
         """(M, 3) unit world normals, towards the viewer."""
-        normals = normalize(self._corner_values["normal"], dim=1)
         face = self.fragments.face_index.flatten().index_select(0, self.pixel)
         turned = ~_faces_viewer(self.surface, self.cameras)[self.camera, face]
-        return torch.where(turned[:, None], -normals, normals)
+        return torch.where(turned[:, None], -self._raw_normals, self._raw_normals)
 
     def _shaded(self) -> Tensor:
         """(M, 3) linear light."""
@@ -134,18 +201,21 @@ class _Drawing:
         return studio_light(in_camera, self._normals[:, 1], albedo, None if exposure is None else exposure[:, 0])
 
     def _depth(self) -> Tensor:
-        """(M, 1) distance from the camera plane: the projection's third and fourth row, solved for -z."""
-        ndc = self.fragments.depth.flatten()[self.pixel]
-        rows = self.cameras.clip_from_camera[self.camera, 2:, 2:]
-        return ((ndc * rows[:, 1, 1] - rows[:, 0, 1]) / (ndc * rows[:, 1, 0] - rows[:, 0, 0]))[:, None]
+        """(M, 1) distance from the camera plane."""
+        away = self._points - self.cameras.origins[self.camera]
+        return (away * self.cameras.forward[self.camera]).sum(1, keepdim=True)
 
 
 def _faces_viewer(surface: Surface, cameras: Camera) -> Tensor:
     """(B, F) whether the outer side of each face is seen."""
-    # The point that projects to the clip vector (0, 0, -1, 0): the eye, or for parallel rays the way back to it.
-    eye = -torch.linalg.inv(cameras.clip_from_world)[:, :, 2]
+    eye = _eyes(cameras)
     towards = eye[:, None, :3] - eye[:, None, 3:] * surface.positions[surface.faces[:, 0]]
     return (towards * area_normals(surface.positions, surface.faces)).sum(2) > 0
+
+
+def _eyes(cameras: Camera) -> Tensor:
+    """(B, 4) homogeneous points that project to the clip vector (0, 0, -1, 0): eyes, or the way back to them."""
+    return -torch.linalg.inv(cameras.clip_from_world)[:, :, 2]
 
 
 def _averaged(samples: Tensor, supersample: int) -> Tensor:

@@ -1,5 +1,7 @@
 """Views of shapes whose pictures are known: a sphere, a box with painted sides, an open sheet."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,10 @@ import trimesh
 
 from framework.geometry.camera import Camera, orbit
 from framework.geometry.mesh import Mesh
-from framework.renderers.shading import CLAY
-from framework.renderers.surface import smooth_normals, surface_of
+from framework.renderers.shading import CLAY, PointLight
+from framework.renderers.surface import Surface, smooth_normals, surface_of
 from framework.renderers.torch_rasterizer import TorchRasterizer
-from framework.renderers.views import CANONICAL_VIEWS, MODES, canonical_cameras, render_mesh
+from framework.renderers.views import CANONICAL_VIEWS, MODES, canonical_cameras, render_mesh, render_surface
 
 RASTERIZER = TorchRasterizer()
 
@@ -78,12 +80,69 @@ def test_every_mode_has_its_shape_and_range() -> None:
     drawn = render_mesh(sphere(0.8), canonical_cameras(), (24, 32), RASTERIZER, MODES, supersample=2)
     assert list(drawn) == list(MODES)
     for mode, picture in drawn.items():
-        assert picture.shape == (4, 24, 32, 1 if mode in ("depth", "mask") else 4)
-        assert picture.isfinite().all() and picture.min() >= 0
+        assert picture.shape == (4, 24, 32, 1 if mode in ("depth", "label", "mask") else 4)
+        assert picture.isfinite().all() and picture.min() >= (-1 if mode in ("position", "label") else 0)
         if mode != "depth":
             assert picture.max() <= 1
-    for mode in ("shaded", "color", "normal"):
+    for mode in ("shaded", "lambert", "phong", "color", "normal", "position"):
         torch.testing.assert_close(drawn[mode][..., 3:], drawn["mask"])
+
+
+def test_positions_are_where_the_rays_meet_a_sphere() -> None:
+    cameras = Camera.perspective(orbit((30.0, 200.0), (20.0, -60.0), 3.0), 0.8)
+    drawn = render_mesh(sphere(0.8), cameras, 48, RASTERIZER, ("position", "depth"))
+    points, alpha = drawn["position"].split((3, 1), 3)
+    seen = alpha[..., 0] > 0
+    assert (points.norm(dim=-1) - 0.8)[seen].abs().max() < 0.01 and (points[~seen] == 0).all()
+    away = ((points - cameras.origins[:, None, None]) * cameras.forward[:, None, None]).sum(-1)
+    torch.testing.assert_close(drawn["depth"][..., 0][seen], away[seen])
+
+
+def test_labels_are_never_mixed() -> None:
+    """The upper half of a sphere is 7, the lower 3; pixels between hold one of them, also with several samples."""
+    surface = surface_of(sphere(0.8))
+    surface = replace(surface, labels=torch.where(surface.positions[:, 1] > 0, 7, 3))
+    for supersample in (1, 2, 3):
+        drawn = render_surface(surface, canonical_cameras(), 40, RASTERIZER, ("label", "mask"), supersample)
+        labels = drawn["label"][..., 0]
+        assert set(labels.unique().tolist()) == {-1.0, 3.0, 7.0}
+        whole = drawn["mask"][..., 0] == 1
+        assert (labels[:, :18][whole[:, :18]] == 7).all() and (labels[:, 22:][whole[:, 22:]] == 3).all()
+        assert (labels[drawn["mask"][..., 0] == 0] == -1).all()
+
+
+def test_lamp_in_the_world_lights_what_turns_to_it() -> None:
+    """Of a white sphere lit from +X: Lambert's cosine, a highlight half-way to the viewer, ambient light behind."""
+    mesh, light = sphere(0.8), PointLight((1000.0, 0.0, 0.0), ambient=0.1, diffuse=0.6, specular=0.3, shininess=40)
+    mesh = replace(mesh, vertex_colors=np.ones((len(mesh.vertices), 3)))
+    drawn = render_mesh(mesh, canonical_cameras(1.0), 81, RASTERIZER, ("lambert", "phong", "normal"), light=light)
+    normals = drawn["normal"][..., :3] * 2 - 1
+    inside = drawn["normal"][..., 3] == 1
+    expected = 0.1 + 0.6 * normals[..., 0].clamp(min=0)
+    torch.testing.assert_close(drawn["lambert"][..., 0][inside], expected[inside], atol=0.01, rtol=0)
+    highlight = (drawn["phong"] - drawn["lambert"])[0, ..., 0]
+    row, column = divmod(int(highlight.argmax()), 81)
+    assert abs(row - 40) <= 1 and abs(column - (40 + 0.8 * 40.5 * np.sin(np.pi / 4))) <= 1
+    assert 0.28 < highlight.max() <= 0.3 and (highlight[:, :40] == 0).all()
+    assert (drawn["phong"][3, 40, 40, :3] - 0.1).abs().max() < 0.01, "the side away from the lamp"
+
+
+def test_textures_go_before_colours() -> None:
+    """A square with a texture of four fields: upper left red, upper right green, lower left blue, lower right white."""
+    corners = torch.tensor([[-1.0, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]])
+    faces = torch.tensor([[0, 1, 2], [0, 2, 3]])
+    fields = torch.tensor([[[1.0, 0, 0], [0, 1, 0]], [[0, 0, 1], [1, 1, 1]]])
+    surface = Surface(
+        corners,
+        faces,
+        faces,
+        torch.tensor([[0.0, 0, 1]]).expand(4, 3),
+        colors=torch.zeros(4, 3),
+        uv=torch.tensor([[0.0, 1], [1, 1], [1, 0], [0, 0]]),
+        texture=fields.repeat_interleave(8, 0).repeat_interleave(8, 1),
+    )
+    picture = render_surface(surface, canonical_cameras(1.0)[:1], 32, RASTERIZER, ("color",))["color"][0, ..., :3]
+    torch.testing.assert_close(picture[[4, 4, 27, 27], [4, 27, 4, 27]], fields.view(4, 3))
 
 
 def test_supersampling_averages_colours_over_the_covered_part_only() -> None:

@@ -21,6 +21,7 @@ Runner = Callable[[Fixture], dict[str, Any]]
 _CRAFTSMAN = "tests.parity.runners.craftsman"
 _PSHUMAN = "tests.parity.runners.pshuman"
 _STDGEN = "tests.parity.runners.stdgen"
+_STYLESDF = "tests.parity.runners.stylesdf"
 
 RUNNERS: dict[tuple[str, str], str] = {
     ("craftsman", "fourier_embedder"): f"{_CRAFTSMAN}.shapes:fourier_embedder",
@@ -44,6 +45,7 @@ RUNNERS: dict[tuple[str, str], str] = {
     ("pshuman", "render_normals"): f"{_PSHUMAN}.rendering:render_normals",
     ("stdgen", "normals_renderer"): f"{_STDGEN}.rasterizing:normals_renderer",
     ("stdgen", "nvdiffrast_ops"): f"{_STDGEN}.rasterizing:operators",
+    ("stylesdf", "surface_frame"): f"{_STYLESDF}.shading:surface_frame",
 }
 """(method, family) -> "module:function"; names only, so that one broken runner does not stop the others."""
 

@@ -1,0 +1,1 @@
+"""Runners of StyleSDF's fixtures."""
