@@ -46,6 +46,8 @@ RUNNERS: dict[tuple[str, str], str] = {
     ("stdgen", "normals_renderer"): f"{_STDGEN}.rasterizing:normals_renderer",
     ("stdgen", "nvdiffrast_ops"): f"{_STDGEN}.rasterizing:operators",
     ("stylesdf", "surface_frame"): f"{_STYLESDF}.shading:surface_frame",
+    ("stdgen", "flexicubes"): f"{_STDGEN}.surfaces:flexicubes",
+    ("stdgen", "flexicubes_random"): f"{_STDGEN}.surfaces:flexicubes_random",
 }
 """(method, family) -> "module:function"; names only, so that one broken runner does not stop the others."""
 

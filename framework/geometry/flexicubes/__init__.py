@@ -1,0 +1,1 @@
+"""FlexiCubes (Shen et al., "Flexible isosurface extraction for gradient-based mesh optimization", 2023), batched."""
