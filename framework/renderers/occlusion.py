@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from framework.geometry.camera import homogeneous
+from framework.geometry.normals import area_normals, smooth_normals
 from framework.renderers.rasterizer import Rasterizer
-from framework.renderers.surface import Surface, area_normals, smooth_normals
+from framework.renderers.surface import Surface
 
 # Directions drawn together: 8 pictures of 50,000 faces take about 100 MB.
 _BATCH = 8

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from framework.geometry.mesh import Mesh
+from framework.geometry.normals import area_normals, smooth_normals
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,19 +76,6 @@ def surface_of(mesh: Mesh, crease_degrees: float | None = None, device: torch.de
         return surface
     colors = torch.from_numpy(np.ascontiguousarray(mesh.vertex_colors[:, :3])).to(device)
     return replace(surface, colors=colors if corner_faces is faces else colors[surface.corner_vertices])
-
-
-def area_normals(positions: Tensor, faces: Tensor) -> Tensor:
-    """Return (F, 3) outward normals whose length is twice the area of their face."""
-    a, b, c = positions[faces.t()]
-    return torch.linalg.cross(b - a, c - a)
-
-
-def smooth_normals(positions: Tensor, faces: Tensor) -> Tensor:
-    """Return (V, 3) unit normals averaged over all faces around a vertex, weighted by area."""
-    of_face = area_normals(positions, faces)
-    total = torch.zeros_like(positions).index_add_(0, faces.t().reshape(-1), of_face.repeat(3, 1))
-    return normalize(total, dim=1)
 
 
 def _creased_normals(positions: Tensor, faces: Tensor, crease_degrees: float) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 
 from framework.geometry.camera import Camera, homogeneous, orbit
 from framework.geometry.mesh import Mesh
+from framework.geometry.normals import area_normals
 from framework.renderers.rasterizer import Fragments, Rasterizer
 from framework.renderers.shading import (
     CLAY,
@@ -23,7 +24,7 @@ from framework.renderers.shading import (
     srgb_from_linear,
     studio_light,
 )
-from framework.renderers.surface import Surface, area_normals, surface_of
+from framework.renderers.surface import Surface, surface_of
 from framework.renderers.texturing import screen_derivatives
 
 Mode = Literal["shaded", "lambert", "phong", "color", "normal", "position", "depth", "label", "mask"]

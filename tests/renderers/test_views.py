@@ -9,8 +9,9 @@ import trimesh
 
 from framework.geometry.camera import Camera, orbit
 from framework.geometry.mesh import Mesh
+from framework.geometry.normals import smooth_normals
 from framework.renderers.shading import CLAY, PointLight
-from framework.renderers.surface import Surface, smooth_normals, surface_of
+from framework.renderers.surface import Surface, surface_of
 from framework.renderers.torch_rasterizer import TorchRasterizer
 from framework.renderers.views import CANONICAL_VIEWS, MODES, canonical_cameras, render_mesh, render_surface
 

@@ -46,6 +46,10 @@ RUNNERS: dict[tuple[str, str], str] = {
     ("stdgen", "normals_renderer"): f"{_STDGEN}.rasterizing:normals_renderer",
     ("stdgen", "nvdiffrast_ops"): f"{_STDGEN}.rasterizing:operators",
     ("stylesdf", "surface_frame"): f"{_STYLESDF}.shading:surface_frame",
+    ("pshuman", "remesh_ops"): f"{_PSHUMAN}.remeshing:remesh_ops",
+    ("pshuman", "mesh_optimizer"): f"{_PSHUMAN}.remeshing:mesh_optimizer",
+    ("craftsman", "refine_optimizer"): f"{_CRAFTSMAN}.refinement:refine_optimizer",
+    ("stdgen", "remesh"): f"{_STDGEN}.remeshing:remesh",
     ("stdgen", "flexicubes"): f"{_STDGEN}.surfaces:flexicubes",
     ("stdgen", "flexicubes_random"): f"{_STDGEN}.surfaces:flexicubes_random",
 }

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from framework.geometry.camera import Camera, homogeneous, orbit
-from framework.renderers.surface import smooth_normals
+from framework.geometry.normals import smooth_normals
 from framework.renderers.torch_rasterizer import TorchRasterizer
 from tests.parity.comparison import Judged
 from tests.parity.fixture import Fixture

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from framework.geometry.camera import Camera, homogeneous
+from framework.geometry.normals import smooth_normals
 from framework.renderers.rasterizer import Fragments
-from framework.renderers.surface import smooth_normals
 from framework.renderers.torch_rasterizer import TorchRasterizer
 from tests.parity import fill
 from tests.parity.fixture import Fixture
