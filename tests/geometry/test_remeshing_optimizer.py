@@ -1,13 +1,15 @@
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
 
 from framework.geometry.mesh import Mesh, MeshError
+from framework.geometry.remeshing.collapse import random_picks
 from framework.geometry.remeshing.config import RemeshingConfig
 from framework.geometry.remeshing.connectivity import edges_of
-from framework.geometry.remeshing.optimizer import RemeshingOptimizer
+from framework.geometry.remeshing.optimizer import Picks, RemeshingOptimizer
 from tests.geometry.shapes import icosphere
 
 AXES = torch.tensor([0.6, 1.6, 0.5])
@@ -17,16 +19,20 @@ def to_ellipsoid(positions: Tensor) -> Tensor:
     return ((positions / AXES).norm(dim=1) - 1).square().sum()
 
 
+def seeded() -> Picks:
+    return partial(random_picks, generator=torch.Generator().manual_seed(0))
+
+
 def optimised(
     config: RemeshingConfig, steps: int, loss: Callable[[Tensor], Tensor] = to_ellipsoid, remesh: bool = True
 ) -> RemeshingOptimizer:
     optimizer = RemeshingOptimizer(*icosphere(2), config)
-    generator = torch.Generator().manual_seed(0)
+    picks = seeded()
     for _ in range(steps):
         loss(optimizer.positions).backward()
         optimizer.step()
         if remesh:
-            optimizer.remesh(generator)
+            optimizer.remesh(picks)
     return optimizer
 
 
@@ -71,7 +77,7 @@ def test_the_shape_to_keep_travels_through_remeshing() -> None:
     config = RemeshingConfig(shortest_edge=0.05, longest_edge=0.1, keep_shape=True)
     optimizer = RemeshingOptimizer(*icosphere(2), config)
     inwards = (optimizer.state.bend * optimizer.positions.detach()).sum(1)
-    optimizer.remesh(torch.Generator().manual_seed(0))
+    optimizer.remesh(seeded())
     assert len(optimizer.positions) > 162
     assert optimizer.state.bend.shape == optimizer.positions.shape
     after = (optimizer.state.bend * optimizer.positions.detach()).sum(1)
@@ -88,7 +94,7 @@ def test_one_length_for_all_follows_the_mean_speed() -> None:
 def test_too_many_vertices_are_not_split_further() -> None:
     optimizer = RemeshingOptimizer(*icosphere(2), RemeshingConfig(longest_edge=0.02, most_vertices=1000))
     for _ in range(4):
-        optimizer.remesh(torch.Generator().manual_seed(0))
+        optimizer.remesh(seeded())
     assert 1000 <= len(optimizer.positions) < 4 * 1000
 
 
@@ -112,7 +118,7 @@ def test_what_can_not_be_optimised_is_named() -> None:
     tiny = RemeshingOptimizer(0.001 * positions, faces, RemeshingConfig())
     with pytest.raises(MeshError, match="the mesh has vanished"):
         for _ in range(60):
-            tiny.remesh(torch.Generator().manual_seed(0))
+            tiny.remesh(seeded())
 
 
 @pytest.mark.parametrize(

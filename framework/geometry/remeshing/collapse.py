@@ -15,12 +15,12 @@ from framework.geometry.remeshing.connectivity import Edges
 _RINGS = 3
 
 
-def random_picks(faces: int, generator: torch.Generator | None = None, device: torch.device | str = "cpu") -> Tensor:
+def random_picks(faces: int, generator: torch.Generator | None = None) -> Tensor:
     """(F,) int64 which of its edges each face would collapse, see `nominated_edges`: the shortest in 8 of 10 cases.
 
     Drawn on the CPU from `generator` (torch's own if none), so that a seed means the same on every device.
     """
-    return torch.randint(0, 10, (faces,), generator=generator).clamp(max=2).to(device)
+    return torch.randint(0, 10, (faces,), generator=generator).clamp(max=2)
 
 
 def nominated_edges(positions: Tensor, faces: Tensor, edges: Edges, shortest: Tensor, picks: Tensor) -> Tensor:

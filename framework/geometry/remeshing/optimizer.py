@@ -5,6 +5,7 @@ Dimension letters: V vertices, F faces.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
@@ -22,6 +23,9 @@ from framework.geometry.remeshing.connectivity import (
     proper_faces,
 )
 from framework.geometry.remeshing.remesh import remesh
+
+Picks = Callable[[int], Tensor]
+"""Draws the `picks` of `remesh` for so many faces."""
 
 _EPSILON = 1e-8
 
@@ -65,7 +69,7 @@ class RemeshingOptimizer:
         optimizer = RemeshingOptimizer(positions, faces, RemeshingConfig())
         loss(optimizer.positions, optimizer.faces).backward()
         optimizer.step()
-        optimizer.remesh(generator)
+        optimizer.remesh()
 
     `positions` and `faces` are new after each step and each remeshing.
     """
@@ -163,21 +167,18 @@ class RemeshingOptimizer:
         lengths = state.edge_length * (1 + (speed - config.speed) * config.gain)
         return lengths.clamp(config.shortest_edge, config.longest_edge)
 
-    def remesh(self, generator: torch.Generator | None = None, picks: Tensor | None = None) -> None:
-        """Collapse, split and flip edges towards the wanted lengths.
+    def remesh(self, picks: Picks = random_picks) -> None:
+        """Collapse, split and flip edges towards the wanted lengths; `picks` draws which edges bad faces choose.
 
-        Bad faces choose which edge goes with random numbers of `generator` (torch's own if none), or `picks` (F,)
-        says so. MeshError when nothing of the mesh is left.
+        MeshError when nothing of the mesh is left.
         """
         wanted, tolerance = self._state.edge_length[:, 0], self.config.tolerance
-        if picks is None:
-            picks = random_picks(len(self.faces), generator, self.faces.device)
         columns, self.faces = remesh(
             self._state.columns,
             self.faces,
             wanted * (1 - tolerance),
             wanted * (1 + tolerance),
-            picks,
+            picks(len(self.faces)).to(self.faces.device),
             self.config.most_vertices,
             self.config.stable,
         )

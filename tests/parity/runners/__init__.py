@@ -47,6 +47,7 @@ RUNNERS: dict[tuple[str, str], str] = {
     ("stdgen", "nvdiffrast_ops"): f"{_STDGEN}.rasterizing:operators",
     ("stylesdf", "surface_frame"): f"{_STYLESDF}.shading:surface_frame",
     ("pshuman", "remesh_ops"): f"{_PSHUMAN}.remeshing:remesh_ops",
+    ("pshuman", "carving_loop"): f"{_PSHUMAN}.carving:carving_loop",
     ("pshuman", "mesh_optimizer"): f"{_PSHUMAN}.remeshing:mesh_optimizer",
     ("craftsman", "refine_optimizer"): f"{_CRAFTSMAN}.refinement:refine_optimizer",
     ("stdgen", "remesh"): f"{_STDGEN}.remeshing:remesh",

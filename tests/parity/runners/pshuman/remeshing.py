@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,7 @@ def mesh_optimizer(fixture: Fixture) -> dict[str, Any]:
         optimizer.step(adapt_length=step % adaptation_interval(step) == 0)
         outputs[f"step{step}_state"] = optimizer.state.columns[:, :9]
         outputs[f"step{step}_vertices_before_remesh"] = optimizer.positions
-        optimizer.remesh(picks=seeded_picks(len(optimizer.faces), 1000 + step))
+        optimizer.remesh(partial(seeded_picks, seed=1000 + step))
         outputs[f"step{step}_vertices"], outputs[f"step{step}_faces"] = optimizer.positions, optimizer.faces
         state = optimizer.state
         sizes = len(optimizer.positions), len(optimizer.faces)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,12 @@ from framework.geometry.remeshing.collapse import collapse_edges, collapse_prior
 from framework.geometry.remeshing.config import RemeshingConfig
 from framework.geometry.remeshing.connectivity import edges_of
 from framework.geometry.remeshing.flip import flip_edges
-from framework.geometry.remeshing.optimizer import RemeshingOptimizer
+from framework.geometry.remeshing.optimizer import Picks, RemeshingOptimizer
 from framework.geometry.remeshing.split import longer_than_allowed, split_edges
 from tests.parity import fill
 from tests.parity.expressions import evaluate
 from tests.parity.fixture import Fixture
 from tests.parity.runners.remeshing_layout import edge_tables, headed_faces, headed_pack, headed_rows
-
-Picks = Callable[[int], Tensor]
 
 
 def remesh(fixture: Fixture) -> dict[str, Any]:
@@ -99,7 +96,7 @@ def _steps(fixture: Fixture, positions: Tensor, faces: Tensor, picks: Picks) -> 
         outputs[f"step_{step}_ref_len"] = optimizer.state.edge_length[:, 0]
         outputs[f"step_{step}_nu_mean"] = optimizer.state.speed.mean()
         if step % options["remesh_interval"] == 0:
-            optimizer.remesh(picks=picks(len(optimizer.faces)))
+            optimizer.remesh(picks)
         outputs[f"remesh_{step}_vertices"], outputs[f"remesh_{step}_faces"] = optimizer.positions, optimizer.faces
     for name in (name for name in outputs if name.endswith("ref_len")):
         outputs[name] = outputs[name][: len(fixture.expected.get(name, []))]
