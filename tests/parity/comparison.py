@@ -23,9 +23,21 @@ class Tolerance:
 
     atol: float = 0.0
     rtol: float = 0.0
+    share: float = 0.0
+    """Part of the entries that may differ by more."""
+    most: float = np.inf
+    """What no entry may differ by more than, where `share` excuses some."""
+    mean: float = np.inf
+    """What the mean difference may be."""
+    bits: bool = False
+    """Entries are the bits of bytes."""
+    filled: bool = False
+    """Only entries that are -1 on neither side count."""
 
     def __str__(self) -> str:
-        parts = [f"{name} {value:g}" for name, value in (("atol", self.atol), ("rtol", self.rtol)) if value]
+        named = (("atol", self.atol), ("rtol", self.rtol), ("share", self.share))
+        parts = [f"{name} {value:g}" for name, value in named if value]
+        parts += [f"{name} {value:g}" for name, value in (("most", self.most), ("mean", self.mean)) if value < np.inf]
         return ", ".join(parts) or "exact"
 
 
@@ -61,7 +73,8 @@ def compare(fixture: Fixture, given: Mapping[str, Any]) -> list[Row]:
     left = {name: value for name, value in fixture.expected.items() if name not in judged}
     outputs = {name: value for name, value in left.items() if name in given or not _is_input(fixture, name)}
     rows += [_tensor_row(fixture, name, value, given) for name, value in outputs.items()]
-    rows += [row for name, value in recorded(fixture) for row in _recorded_rows(fixture, name, value, given)]
+    further = [*recorded(fixture), *measured(fixture, given)]
+    rows += [row for name, value in further for row in _recorded_rows(fixture, name, value, given)]
     if not rows:
         raise FixtureError("holds no numbers to compare with")
     return rows
@@ -75,6 +88,13 @@ def recorded(fixture: Fixture) -> Iterator[tuple[str, Any]]:
             yield from [(key, value)] if value.keys() <= _STATISTICS else value.items()
 
 
+def measured(fixture: Fixture, given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """(output, value) of results that stand among the facts of `config`: numbers that the runner gives too."""
+    for key, value in fixture.config.items():
+        if key in given and key not in fixture.expected and isinstance(value, int | float):
+            yield key, value
+
+
 def tolerance_of(fixture: Fixture, output: str, dtype: np.dtype) -> Tolerance:
     """What may differ: the entry for the output, else for its dtype or kind, else the general one.
 
@@ -85,7 +105,9 @@ def tolerance_of(fixture: Fixture, output: str, dtype: np.dtype) -> Tolerance:
     exact_kind = dtype.kind in "biu"
     kinds = (dtype.name, "integer" if exact_kind else "float")
     general = () if exact_kind else ("all", "others")
-    for key in (output, _base_name(output), *kinds, *general):
+    # `volume` is said of a result `signed_volume` too.
+    last_word = (output.rsplit("_", 1)[-1],) if output in fixture.config else ()
+    for key in (output, _base_name(output), *last_word, *kinds, *general):
         if key in stated:
             tolerance = _read_tolerance(stated[key])
             if tolerance is not None:
@@ -98,15 +120,45 @@ def tolerance_of(fixture: Fixture, output: str, dtype: np.dtype) -> Tolerance:
 
 
 def _read_tolerance(entry: Any) -> Tolerance | None:
-    """A tolerance given as a number, as {"atol", "rtol"}, as "exact" or as "atol 1e-5, rtol 1e-4"; None: words."""
+    """A tolerance given as a number, as {"atol", "rtol"}, as "exact", "atol 1e-5, rtol 1e-4" or `_worded`; None: words.
+
+    {"where": "valid in both"} leaves out entries that are -1 on either side.
+    """
     if isinstance(entry, dict):
-        return Tolerance(float(entry.get("atol", 0)), float(entry.get("rtol", 0)))
+        filled = entry.get("where") == "valid in both"
+        return Tolerance(float(entry.get("atol", 0)), float(entry.get("rtol", 0)), filled=filled)
     if isinstance(entry, int | float):
         return Tolerance(float(entry))
     if entry in ("exact", "equal"):
         return Tolerance()
     named = dict(re.findall(r"\b(atol|rtol) ([\d.]+(?:e-?\d+)?)", str(entry)))
-    return Tolerance(**{name: float(value) for name, value in named.items()}) if named else None
+    return Tolerance(**{name: float(value) for name, value in named.items()}) if named else _worded(str(entry))
+
+
+_NUMBER = r"([\d.]+(?:e-?\d+)?)"
+
+
+def _worded(sentence: str) -> Tolerance | None:
+    """The tolerance of `2%`, `may differ by 1 on up to 2% of ...`, `at most 0.2% of bits may differ`,
+    `Hausdorff < 1e-5` (of points in the same order), `mean abs < 1e-4, 99.5% of ... within 1e-3`; None for other words.
+    """
+
+    def found(pattern: str) -> list[float] | None:
+        match = re.search(pattern.replace("#", _NUMBER), sentence)
+        return match and [float(number) for number in match.groups()]  # type: ignore[return-value]
+
+    if share := found(r"^# ?%$"):
+        return Tolerance(rtol=share[0] / 100)
+    if few := found(r"may differ by # on up to # ?% of"):
+        return Tolerance(share=few[1] / 100, most=few[0])
+    if bits := found(r"at most # ?% of bits may differ"):
+        return Tolerance(share=bits[0] / 100, bits=True)
+    if apart := found(r"Hausdorff < #"):
+        return Tolerance(atol=apart[0])
+    mean, most_of = found(r"mean abs < #"), found(r"# ?% of \w+ within #")
+    if mean and most_of:
+        return Tolerance(atol=most_of[1], share=1 - most_of[0] / 100, mean=mean[0])
+    return None
 
 
 def _base_name(output: str) -> str:
@@ -185,11 +237,23 @@ def _row(name: str, value: np.ndarray | None, expected: np.ndarray, tolerance: T
         same = bool(np.array_equal(value, expected))
         return Row(name, 0.0 if same else np.inf, Tolerance(), same)
     kind = np.float64 if "f" in (value.dtype.kind, expected.dtype.kind) else np.int64
+    if tolerance.bits:
+        value, expected = np.unpackbits(value), np.unpackbits(expected)
     found, wanted = value.astype(kind), expected.astype(kind)
+    if tolerance.filled:
+        both = (found != -1) & (wanted != -1)
+        found, wanted = found[both], wanted[both]
+    return _judged(name, found, wanted, tolerance)
+
+
+def _judged(name: str, found: np.ndarray, wanted: np.ndarray, tolerance: Tolerance) -> Row:
     equal = (found == wanted) | (np.isnan(found) & np.isnan(wanted))
     with np.errstate(invalid="ignore"):
         difference = np.where(equal, 0.0, np.abs(found - wanted))
         allowed = tolerance.atol + tolerance.rtol * np.abs(wanted)
-        passed = bool(np.all(equal | (difference <= allowed)))
+        outside = ~(equal | (difference <= allowed))
+        excused = difference <= tolerance.most  # not so for NaN
+    mean = float(difference.mean()) if difference.size else 0.0
+    few = np.count_nonzero(outside) <= tolerance.share * outside.size
     largest = float(np.nan_to_num(difference, nan=np.inf).max(initial=0.0))
-    return Row(name, largest, tolerance, passed)
+    return Row(name, largest, tolerance, bool(few and np.all(excused) and mean <= tolerance.mean))

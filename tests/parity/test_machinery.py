@@ -214,10 +214,53 @@ def test_stored_inputs_are_no_outputs(make: Make) -> None:
         ({"faces": "exact", "atol": 1e-5}, "faces", "float32", Tolerance()),
         ({"atol": 1e-5, "a": "in words"}, "a", "float32", Tolerance(1e-5)),
         ({"exact": True}, "a", "float32", Tolerance()),
+        ({"a": "2%"}, "a", "int64", Tolerance(rtol=0.02)),
+        ({"a": "may differ by 1 on up to 2% of rays (borders)"}, "a", "int32", Tolerance(share=0.02, most=1)),
+        ({"a": "at most 0.5% of bits may differ"}, "a", "uint8", Tolerance(share=0.005, bits=True)),
+        ({"a": "same count; or Hausdorff < 1e-5"}, "a", "float32", Tolerance(1e-5)),
+        ({"a": "mean abs < 1e-4, 75% of pixels within 1e-3"}, "a", "float32", Tolerance(1e-3, share=0.25, mean=1e-4)),
+        ({"a": {"atol": 1e-5, "where": "valid in both"}}, "a", "float32", Tolerance(1e-5, filled=True)),
     ],
 )
 def test_tolerances(make: Make, stated: dict[str, Any], output: str, dtype: str, expected: Tolerance) -> None:
     assert tolerance_of(make({}, tolerance=stated), output, np.dtype(dtype)) == expected
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected", "given", "passed"),
+    [
+        ("may differ by 1 on up to 50% of rays", [5, 5], [5, 6], True),
+        ("may differ by 1 on up to 50% of rays", [5, 5], [5, 7], False),
+        ("may differ by 1 on up to 50% of rays", [5, 5], [6, 6], False),
+        ("mean abs < 0.1, 50% of pixels within 0.01", [0.0, 0.0], [0.005, 0.15], True),
+        ("mean abs < 0.1, 50% of pixels within 0.01", [0.0, 0.0], [0.005, 0.5], False),
+        ("mean abs < 0.1, 50% of pixels within 0.01", [0.0, 0.0], [0.02, 0.02], False),
+        ("mean abs < 0.1, 50% of pixels within 0.01", [0.0, 0.0], [0.0, np.nan], False),
+        ({"atol": 0.1, "where": "valid in both"}, [-1.0, 2.0], [7.0, 2.05], True),
+        ({"atol": 0.1, "where": "valid in both"}, [-1.0, 2.0], [7.0, 2.5], False),
+    ],
+)
+def test_tolerances_that_excuse_some_entries(
+    make: Make, stated: Any, expected: list[float], given: list[float], passed: bool
+) -> None:
+    fixture = make({"a": np.asarray(expected)}, tolerance={"a": stated})
+    assert [row.passed for row in compare(fixture, {"a": np.asarray(given)})] == [passed]
+
+
+def test_bits_are_counted_one_by_one(make: Make) -> None:
+    fixture = make({"a": np.zeros(10, np.uint8)}, tolerance={"a": "at most 2.5% of bits may differ"})
+    two_bits, three_bits = np.zeros(10, np.uint8), np.zeros(10, np.uint8)
+    two_bits[3], three_bits[3] = 0b10001, 0b10101
+    assert [row.passed for row in compare(fixture, {"a": two_bits})] == [True]
+    assert [row.passed for row in compare(fixture, {"a": three_bits})] == [False]
+
+
+def test_results_among_the_facts_are_compared(make: Make) -> None:
+    facts = {"config": {"size": 4, "signed_volume": 2.0}, "tolerance": {"atol": 0.1, "volume": "10%"}}
+    fixture = make({"ramp": RAMP}, **facts)
+    rows = compare(fixture, {"ramp": RAMP, "signed_volume": 2.15, "other": 1.0})
+    assert [(row.output, row.passed) for row in rows] == [("ramp", True), ("signed_volume", True)]
+    assert not compare(fixture, {"ramp": RAMP, "signed_volume": 2.25})[1].passed
 
 
 def test_floats_without_a_tolerance_are_an_error(make: Make) -> None:

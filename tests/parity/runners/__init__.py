@@ -22,6 +22,7 @@ _CRAFTSMAN = "tests.parity.runners.craftsman"
 _PSHUMAN = "tests.parity.runners.pshuman"
 _STDGEN = "tests.parity.runners.stdgen"
 _STYLESDF = "tests.parity.runners.stylesdf"
+_RODINHD = "tests.parity.runners.rodinhd"
 
 RUNNERS: dict[tuple[str, str], str] = {
     ("craftsman", "fourier_embedder"): f"{_CRAFTSMAN}.shapes:fourier_embedder",
@@ -53,6 +54,11 @@ RUNNERS: dict[tuple[str, str], str] = {
     ("stdgen", "remesh"): f"{_STDGEN}.remeshing:remesh",
     ("stdgen", "flexicubes"): f"{_STDGEN}.surfaces:flexicubes",
     ("stdgen", "flexicubes_random"): f"{_STDGEN}.surfaces:flexicubes_random",
+    ("rodinhd", "raymarch"): f"{_RODINHD}.rendering:raymarch",
+    ("rodinhd", "uniform_march"): f"{_RODINHD}.rendering:uniform_march",
+    ("rodinhd", "occupancy_grid"): f"{_RODINHD}.rendering:occupancy_grid",
+    ("rodinhd", "mesh"): f"{_RODINHD}.rendering:mesh",
+    ("rodinhd", "freq_encoding"): f"{_RODINHD}.rendering:freq_encoding",
 }
 """(method, family) -> "module:function"; names only, so that one broken runner does not stop the others."""
 

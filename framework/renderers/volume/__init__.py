@@ -1,0 +1,1 @@
+"""Pictures of fields: rays, samples along them, densities, compositing; behind `renderer.VolumeRenderer`."""
