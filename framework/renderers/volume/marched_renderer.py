@@ -108,7 +108,8 @@ class MarchedRenderer:
         if torch.is_grad_enabled():
             index = torch.arange(len(marched.ray), device=marched.ray.device)
             return *self._ask(field, rays, marched, index), index
-        answers, thickness = [], rays.origins.new_zeros(rays.count)
+        answers: list[tuple[Tensor, Tensor, Tensor]] = []
+        thickness = rays.origins.new_zeros(rays.count)
         pending, first, wave = torch.arange(len(marched.ray), device=marched.ray.device), 0, self.wave
         while len(pending) or not answers:
             now = marched.rank[pending] < first + wave

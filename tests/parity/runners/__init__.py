@@ -23,6 +23,7 @@ _PSHUMAN = "tests.parity.runners.pshuman"
 _STDGEN = "tests.parity.runners.stdgen"
 _STYLESDF = "tests.parity.runners.stylesdf"
 _RODINHD = "tests.parity.runners.rodinhd"
+_STYLESDF = "tests.parity.runners.stylesdf"
 
 RUNNERS: dict[tuple[str, str], str] = {
     ("craftsman", "fourier_embedder"): f"{_CRAFTSMAN}.shapes:fourier_embedder",
@@ -59,6 +60,9 @@ RUNNERS: dict[tuple[str, str], str] = {
     ("rodinhd", "occupancy_grid"): f"{_RODINHD}.rendering:occupancy_grid",
     ("rodinhd", "mesh"): f"{_RODINHD}.rendering:mesh",
     ("rodinhd", "freq_encoding"): f"{_RODINHD}.rendering:freq_encoding",
+    ("stylesdf", "surface_frame"): f"{_STYLESDF}.surfaces:surface_frame",
+    ("stylesdf", "mesh_extraction"): f"{_STYLESDF}.surfaces:mesh_extraction",
+    ("stylesdf", "depth_mesh"): f"{_STYLESDF}.surfaces:depth_mesh",
 }
 """(method, family) -> "module:function"; names only, so that one broken runner does not stop the others."""
 

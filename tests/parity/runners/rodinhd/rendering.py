@@ -20,7 +20,7 @@ from framework.renderers.volume.compositing import RenderOut
 from framework.renderers.volume.densities import density_opacity
 from framework.renderers.volume.fields import FieldSamples
 from framework.renderers.volume.marched_renderer import MarchedRenderer
-from framework.renderers.volume.marching import diagonal_step, march
+from framework.renderers.volume.marching import march
 from framework.renderers.volume.occupancy_grid import (
     OccupancyGrid,
     all_cells,
@@ -86,7 +86,7 @@ def raymarch(fixture: Fixture) -> dict[str, Any]:
     grid, network = _stated_grid(fixture), field_of(fixture, planes_of(fixture))
     renderer = MarchedRenderer(
         grid=grid,
-        step=diagonal_step(config["max_steps"]),
+        step=_step(config["max_steps"]),
         most=config["max_steps"],
         nearest=config["min_near"],
         least_light=config["T_thresh"],
@@ -261,6 +261,11 @@ def freq_encoding(fixture: Fixture) -> dict[str, Any]:
 def _of_width(fixture: Fixture, name: str, width: int, degree: int) -> Tensor:
     sentence = fixture.descriptions[name].replace("{D}", str(width))
     return torch.from_numpy(evaluate(sentence, fixture.salt, {"D": width, "degree": degree}))
+
+
+def _step(steps: int) -> float:
+    """The cube's diagonal in `steps` parts, rounded as the original rounds it."""
+    return float(np.float32(2.0) * np.sqrt(np.float32(3.0)) / np.float32(steps))
 
 
 def _stated_grid(fixture: Fixture) -> OccupancyGrid:
