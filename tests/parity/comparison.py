@@ -115,6 +115,9 @@ def tolerance_of(fixture: Fixture, output: str, dtype: np.dtype) -> Tolerance:
     if exact_kind or stated.get("exact") is True:
         return Tolerance()
     if not stated.keys() & {"atol", "rtol"}:
+        for key in stated:  # `aligned` is said of `aligned_b` too
+            if output.startswith(f"{key}_") and (tolerance := _read_tolerance(stated[key])):
+                return tolerance
         raise FixtureError(f"states no tolerance for {output}")
     return Tolerance(float(stated.get("atol", 0)), float(stated.get("rtol", 0)))
 

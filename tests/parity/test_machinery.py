@@ -214,6 +214,7 @@ def test_stored_inputs_are_no_outputs(make: Make) -> None:
         ({"faces": "exact", "atol": 1e-5}, "faces", "float32", Tolerance()),
         ({"atol": 1e-5, "a": "in words"}, "a", "float32", Tolerance(1e-5)),
         ({"exact": True}, "a", "float32", Tolerance()),
+        ({"a": {"atol": 1e-3}, "b": 1e-4}, "a_b", "float32", Tolerance(1e-3)),
         ({"a": "2%"}, "a", "int64", Tolerance(rtol=0.02)),
         ({"a": "may differ by 1 on up to 2% of rays (borders)"}, "a", "int32", Tolerance(share=0.02, most=1)),
         ({"a": "at most 0.5% of bits may differ"}, "a", "uint8", Tolerance(share=0.005, bits=True)),
