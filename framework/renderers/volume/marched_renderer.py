@@ -15,7 +15,7 @@ from framework.renderers.volume import compositing
 from framework.renderers.volume.compositing import RenderOut
 from framework.renderers.volume.densities import density_opacity
 from framework.renderers.volume.fields import Field, FieldAnswerError, FieldSamples, ask
-from framework.renderers.volume.marching import Marched, march
+from framework.renderers.volume.marching import Marched, Walk, lattice_walk, march
 from framework.renderers.volume.occupancy_grid import OccupancyGrid
 from framework.renderers.volume.rays import Rays
 from framework.renderers.volume.renderer import joined
@@ -56,6 +56,9 @@ class MarchedRenderer:
     """Without gradients, samples of a ray that are asked before looking which rays have become dark; then twice as many
     and so on. The result does not depend on it."""
 
+    walk: Walk = lattice_walk
+    """Who finds the samples; `marching.fastest_walk()` for the fastest one that is installed."""
+
     def __post_init__(self) -> None:
         if self.chunk < 1 or self.wave < 1:
             raise ValueError(f"chunk is {self.chunk} and wave is {self.wave}, expected at least 1 each")
@@ -80,7 +83,7 @@ class MarchedRenderer:
         return _reshaped(joined(parts, axis=0), shape)
 
     def _part(self, field: Field, rays: Rays, offset: Tensor | None) -> RenderOut:
-        marched = march(rays, self.grid, self.step, self.most, self.nearest, offset)
+        marched = march(rays, self.grid, self.step, self.most, self.nearest, offset, self.walk)
         rays = rays.repaired()
         density, colour, index = self._answers(field, rays, marched)
         ray, rank = marched.ray[index], marched.rank[index]

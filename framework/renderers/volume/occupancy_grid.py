@@ -10,15 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn.functional import max_pool3d
 
 from framework.geometry.camera import Camera
 
 Query = Callable[[Tensor], Tensor]
 """Points (P, 3) -> densities (P,)."""
 UNSEEN = -1.0
+COARSE = 4
+"""Cells along each axis of a coarse cell, in which empty space is found first."""
 CHUNK = 2**18
 """Points asked at once."""
 
@@ -46,6 +50,20 @@ class OccupancyGrid:
     def resolution(self) -> int:
         """Cells along each axis."""
         return len(self.density)
+
+    @cached_property
+    def coarse(self) -> Tensor:
+        """(ceil(G / COARSE),) * 3 float: 1 where one of COARSE^3 cells is full."""
+        size = -(-self.resolution // COARSE)
+        whole = self.occupied.new_zeros((size * COARSE,) * 3)
+        whole[: self.resolution, : self.resolution, : self.resolution] = self.occupied
+        return whole.view(size, COARSE, size, COARSE, size, COARSE).any(5).any(3).any(1).float()
+
+    def full_within(self, reach: int) -> Tensor:
+        """(ceil(G / COARSE),) * 3 bool: coarse cells with a full cell in them or in one of the next `reach`."""
+        reach = min(reach, len(self.coarse))
+        near = max_pool3d(self.coarse[None, None], 2 * reach + 1, stride=1, padding=reach)
+        return near[0, 0] > 0
 
 
 def new_grid(resolution: int, device: torch.device | str = "cpu") -> OccupancyGrid:

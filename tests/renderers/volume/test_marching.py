@@ -7,11 +7,12 @@ from torch import Tensor
 from torch.autograd import gradcheck
 from torch.nn.functional import normalize
 
+from framework.optional import has
 from framework.renderers.volume import marching
 from framework.renderers.volume.densities import density_opacity
 from framework.renderers.volume.fields import FieldAnswerError, FieldSamples
 from framework.renderers.volume.marched_renderer import MarchedRenderer
-from framework.renderers.volume.marching import diagonal_step, march
+from framework.renderers.volume.marching import Walk, diagonal_step, fastest_walk, lattice_walk, march
 from framework.renderers.volume.occupancy_grid import OccupancyGrid, all_cells, cell_centres, new_grid
 from framework.renderers.volume.rays import Rays, Span
 from framework.renderers.volume.renderer import Placement, SampledRenderer, Stretches
@@ -62,11 +63,21 @@ def walked(
     return found
 
 
+@pytest.fixture(params=["lattice", "warp"])
+def walk(request: pytest.FixtureRequest) -> Walk:
+    if request.param == "lattice":
+        return lattice_walk
+    if not has("warp", attribute="kernel"):
+        pytest.skip("needs the extra 'warp'")
+    return fastest_walk()
+
+
 @pytest.mark.parametrize("most", [1000, 7])
-def test_samples_are_those_of_a_step_by_step_walk(most: int) -> None:
-    rays, grid = some_rays(), some_grid()
+@pytest.mark.parametrize("size", [16, 7])
+def test_samples_are_those_of_a_step_by_step_walk(most: int, size: int, walk: Walk) -> None:
+    rays, grid = some_rays(), some_grid(size)
     offset = torch.rand(rays.count, generator=torch.Generator().manual_seed(5))
-    found = march(rays, grid, STEP, most, 0.2, offset)
+    found = march(rays, grid, STEP, most, 0.2, offset, walk)
     expected = walked(rays, grid, STEP, most, 0.2, offset)
     assert found.counts.tolist() == [len(own) for own in expected]
     assert found.depth.tolist() == [depth for own in expected for depth in own]
@@ -82,27 +93,61 @@ def test_memory_limits_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(whole.depth, parts.depth) and torch.equal(whole.counts, parts.counts)
 
 
-def test_far_cells_and_empty_grids() -> None:
-    assert march(some_rays(), new_grid(8), STEP, 100).counts.sum() == 0
+def test_walks_agree_on_sparse_grids(walk: Walk) -> None:
+    """Most of the box is skipped in large cells, along axes too, from far away and with long directions."""
+    rays, grid = some_rays(400), some_grid(40, share=0.01)
+    far = Rays(rays.origins - 40 * rays.directions, 3.0 * rays.directions)
+    for asked in (rays, far):
+        dense = OccupancyGrid(grid.density, torch.ones_like(grid.occupied))
+        every = march(asked, dense, 0.003, 10_000)
+        place = every.points(asked)
+        cell = (0.5 * (place + 1) * 40).long().clamp(0, 39)
+        kept = grid.occupied[cell.unbind(-1)]
+        found = march(asked, grid, 0.003, 10_000, walk=walk)
+        assert len(found.depth) > 100
+        assert torch.equal(found.depth, every.depth[kept]) and torch.equal(found.ray, every.ray[kept])
+
+
+def test_the_compiled_walk_is_for_float32() -> None:
+    if not has("warp", attribute="kernel"):
+        pytest.skip("needs the extra 'warp'")
+    with pytest.raises(ValueError, match="float64, expected float32"):
+        march(some_rays(dtype=torch.float64), some_grid(), STEP, 100, walk=fastest_walk())
+
+
+@pytest.mark.gpu
+def test_walks_agree_on_the_gpu(walk: Walk) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    rays, grid = some_rays(), some_grid()
+    moved = Rays(rays.origins.to("cuda"), rays.directions.to("cuda"))
+    found = march(moved, OccupancyGrid(grid.density.to("cuda"), grid.occupied.to("cuda")), STEP, 1000, walk=walk)
+    expected = march(rays, grid, STEP, 1000)
+    assert torch.equal(found.counts.cpu(), expected.counts) and torch.equal(found.depth.cpu(), expected.depth)
+
+
+def test_far_cells_and_empty_grids(walk: Walk) -> None:
+    assert march(some_rays(), new_grid(8), STEP, 100, walk=walk).counts.sum() == 0
     one_cell = full_grid(1)
-    found = march(some_rays(), one_cell, STEP, 100)
+    found = march(some_rays(), one_cell, STEP, 100, walk=walk)
     length = torch.where(found.span.hit, found.span.far - found.span.near, 0.0)
     torch.testing.assert_close(found.counts.float(), (length / STEP).ceil(), atol=1.0, rtol=0)
 
 
-def test_bad_rays_have_no_samples() -> None:
+def test_bad_rays_have_no_samples(walk: Walk) -> None:
     origins = torch.tensor([[0.0, 0.0, 3.0]]).repeat(5, 1)
     directions = torch.tensor([[0.0, 0.0, -1.0]]).repeat(5, 1)
     origins[0, 1], directions[1, 2], directions[2] = torch.nan, torch.nan, 0.0
     directions[3, 0] = torch.inf
-    found = march(Rays(origins, directions), full_grid(), STEP, 100)
+    found = march(Rays(origins, directions), full_grid(), STEP, 100, walk=walk)
     assert (found.counts[:4] == 0).all() and found.counts[4] > 20
-    assert march(Rays(torch.zeros(0, 3), torch.zeros(0, 3)), full_grid(), STEP, 100).counts.shape == (0,)
+    assert march(Rays(torch.zeros(0, 3), torch.zeros(0, 3)), full_grid(), STEP, 100, walk=walk).counts.shape == (0,)
 
 
-def test_far_away_rays_end() -> None:
+def test_far_away_rays_end(walk: Walk) -> None:
     rays = Rays(torch.tensor([[0.0, 0.0, 1e6]]), torch.tensor([[0.0, 0.0, -1.0]]))
-    assert march(rays, full_grid(), 1e-3, 10).counts.item() <= 10
+    assert march(rays, full_grid(), 1e-3, 10, walk=walk).counts.item() == 0
+    assert march(rays, new_grid(4), 1e-3, 10, walk=walk).counts.item() == 0
 
 
 @pytest.mark.parametrize(
