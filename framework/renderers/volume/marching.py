@@ -179,5 +179,8 @@ def _check(rays: Rays, grid: OccupancyGrid, step: float, most: int, offset: Tens
         raise ValueError(f"march: rays on {rays.origins.device}, the grid on {grid.occupied.device}. Move one of them")
     if not step > 0 or most < 1:
         raise ValueError(f"march: step {step} and most {most} must be positive")
-    if offset is not None and offset.shape != rays.origins.shape[:1]:
-        raise ValueError(f"march: offset of shape {tuple(offset.shape)} for {rays.count} rays")
+    if offset is not None and (offset.shape, offset.dtype) != (rays.origins.shape[:1], rays.origins.dtype):
+        raise ValueError(
+            f"march: offset is {offset.dtype} of shape {tuple(offset.shape)}, expected {rays.origins.dtype} of shape "
+            f"({rays.count},), one for each ray"
+        )

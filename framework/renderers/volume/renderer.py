@@ -40,13 +40,17 @@ class Placement(NamedTuple):
     hit: Tensor
     """(..., R) bool: the ray sees anything."""
 
+    end: Tensor | None = None
+    """(..., R) t where the last stretch ends, if `cut` wants to know."""
+
     shares: Tensor | None = None
     """(..., R, N) numbers in [0, 1) for a second look."""
 
     def part(self, rows: slice) -> Placement:
         """Those of some rays."""
+        end = None if self.end is None else self.end[..., rows]
         shares = None if self.shares is None else self.shares[..., rows, :]
-        return Placement(self.depths[..., rows, :], self.hit[..., rows], shares)
+        return Placement(self.depths[..., rows, :], self.hit[..., rows], end, shares)
 
 
 class Stretches(NamedTuple):
@@ -63,8 +67,9 @@ class Stretches(NamedTuple):
 
 
 Place = Callable[[Rays], Placement]
-Cut = Callable[[FieldSamples, Tensor, Rays], Stretches]
-"""(answers at the samples, their depths (..., R, S), rays) -> stretches."""
+Cut = Callable[[FieldSamples, Rays, Placement], Stretches]
+"""(answers at the samples, rays, the placement with the depths (..., R, S) of all looks) -> stretches. It is called for
+some of the rays at a time, so whatever belongs to a ray has to come from its arguments."""
 Refine = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(depths (..., R, S), weights (..., R, K), shares (..., R, N)) -> further depths (..., R, N)."""
 EXTRAS = ("features", "semantics", "points", "sdf", "density", "gradient")
@@ -119,6 +124,7 @@ class SampledRenderer:
         kept, so that memory is that of one chunk; fields must then give the same answers twice.
         """
         placement, rays = self.place(rays), rays.repaired()
+        _check(placement, rays, self.refine is not None)
         many = rays.count > self.chunk and torch.is_grad_enabled()
         parts = []
         for first in range(0, max(1, rays.count), self.chunk):
@@ -129,8 +135,8 @@ class SampledRenderer:
         return joined(parts, axis=rays.origins.ndim - 2)
 
     def _part(self, field: Field, rays: Rays, placement: Placement) -> RenderOut:
-        answers, gradient, depths = self._answers(field, rays, placement)
-        stretches = self.cut(answers, depths, rays)
+        answers, gradient, placement = self._answers(field, rays, placement)
+        stretches = self.cut(answers, rays, placement)
         weights = self._weights(stretches, placement.hit)
         shown = weights if self.faintest == 0.0 else torch.where(weights > self.faintest, weights, 0.0)
         opacity = weights.sum(dim=-1)
@@ -150,22 +156,20 @@ class SampledRenderer:
             extras=self._extras(answers, gradient, stretches, weights, rays),
         )
 
-    def _answers(self, field: Field, rays: Rays, placement: Placement) -> tuple[FieldSamples, Tensor | None, Tensor]:
-        """The field's answers, their gradient if wanted, and the depths of one or two looks, in order of depth."""
+    def _answers(self, field: Field, rays: Rays, placement: Placement) -> tuple[FieldSamples, Tensor | None, Placement]:
+        """The field's answers, their gradient if wanted, and the placement of one or two looks, in order of depth."""
         answers, gradient = self._ask(field, rays, placement.depths)
-        if self.refine is None:
-            return answers, gradient, placement.depths
-        if placement.shares is None:
-            raise ValueError("refine needs random numbers: the placement has no shares")
+        if self.refine is None or placement.shares is None:
+            return answers, gradient, placement
         with torch.no_grad():
-            weights = self._weights(self.cut(answers, placement.depths, rays), placement.hit)
+            weights = self._weights(self.cut(answers, rays, placement), placement.hit)
             further = self.refine(placement.depths, weights, placement.shares)
             depths, order = torch.cat([placement.depths, further], dim=-1).sort(dim=-1, stable=True)
         more, more_gradient = self._ask(field, rays, further)
         both = {name: _merged(value, more.named()[name], order) for name, value in answers.named().items()}
         if gradient is not None and more_gradient is not None:
             gradient = _merged(gradient, more_gradient, order)
-        return replace(answers, **both), gradient, depths
+        return replace(answers, **both), gradient, placement._replace(depths=depths)
 
     def _ask(self, field: Field, rays: Rays, depths: Tensor) -> tuple[FieldSamples, Tensor | None]:
         points = rays.at(depths)
@@ -197,14 +201,23 @@ class SampledRenderer:
         }
 
 
+def _check(placement: Placement, rays: Rays, refines: bool) -> None:
+    axes = rays.origins.shape[:-1]
+    wrong = [
+        name for name, value in placement._asdict().items() if value is not None and value.shape[: len(axes)] != axes
+    ]
+    if wrong or placement.depths.ndim != len(axes) + 1:
+        shapes = {name: tuple(value.shape) for name, value in placement._asdict().items() if value is not None}
+        raise ValueError(f"placement of shapes {shapes}, expected the axes {tuple(axes)} of the rays in front")
+    if refines and placement.shares is None:
+        raise ValueError("refine needs numbers to sample with: the placement has no shares")
+
+
 def halves(samples: FieldSamples, depths: Tensor) -> tuple[FieldSamples, Tensor]:
     """Answers (..., S - 1, ...) and depths (..., S - 1) half-way between samples, as means of neighbours."""
+    axis, count = depths.ndim - 1, depths.shape[-1] - 1
     middle = {
-        name: 0.5
-        * (
-            value.narrow(depths.ndim - 1, 1, depths.shape[-1] - 1)
-            + value.narrow(depths.ndim - 1, 0, depths.shape[-1] - 1)
-        )
+        name: 0.5 * (value.narrow(axis, 1, count) + value.narrow(axis, 0, count))
         for name, value in samples.named().items()
     }
     return replace(samples, **middle), halfway(depths)

@@ -156,7 +156,8 @@ def test_far_away_rays_end(walk: Walk) -> None:
         ({"step": 0.0}, "must be positive"),
         ({"step": float("nan")}, "must be positive"),
         ({"most": 0}, "must be positive"),
-        ({"offset": torch.zeros(3)}, "offset of shape"),
+        ({"offset": torch.zeros(3)}, r"offset is torch.float32 of shape \(3,\)"),
+        ({"offset": torch.zeros(8).double()}, "offset is torch.float64"),
         ({"rays": Rays(torch.zeros(2, 4, 3), torch.ones(2, 4, 3))}, r"expected \(R, 3\)"),
         ({"rays": Rays(torch.zeros(4, 3, device="meta"), torch.ones(4, 3, device="meta"))}, "Move one of them"),
     ],
@@ -181,9 +182,9 @@ def test_a_full_grid_gives_what_even_samples_give() -> None:
         near = torch.where(span.hit, span.near, 0.0)
         return Placement(near[:, None] + STEP * torch.arange(longest), span.hit)
 
-    def cut(answer: FieldSamples, depths: Tensor, rays: Rays) -> Stretches:
-        opacity = density_opacity(answer.density, torch.full_like(depths, STEP))
-        return Stretches(torch.where(torch.arange(longest) < counts[:, None], opacity, 0.0), answer, depths)
+    def cut(answer: FieldSamples, rays: Rays, placement: Placement) -> Stretches:
+        opacity = density_opacity(answer.density, torch.full_like(placement.depths, STEP))
+        return Stretches(torch.where(torch.arange(longest) < counts[:, None], opacity, 0.0), answer, placement.depths)
 
     even = SampledRenderer(place=place, cut=cut, background=(1.0, 1.0, 1.0)).render(network, rays)
     assert out.opacity.max() > 0.5

@@ -103,10 +103,10 @@ def variant(fixture: Fixture, name: str, chunk: int) -> dict[str, Tensor]:
                 depths = shifted(depths, noise[..., None], span.far)
         return Placement(depths, span.hit)
 
-    def cut(answer: FieldSamples, depths: Tensor, rays: Rays) -> Stretches:
-        lengths = gaps(depths, 1e10) * rays.directions.norm(dim=-1, keepdim=True)
+    def cut(answer: FieldSamples, rays: Rays, placement: Placement) -> Stretches:
+        lengths = gaps(placement.depths, 1e10) * rays.directions.norm(dim=-1, keepdim=True)
         density = sigmoid_density(answer.sdf, weights["sigmoid_beta"]) if signed else softplus(answer.density)
-        return Stretches(density_opacity(density, lengths), answer, depths)
+        return Stretches(density_opacity(density, lengths), answer, placement.depths)
 
     renderer = SampledRenderer(
         place=place,
@@ -218,12 +218,12 @@ def nerf_pictures(fixture: Fixture, chunk: int) -> tuple[dict[str, Tensor], Rays
         span = Span(near, far, torch.ones_like(span.hit))
         depths = shifted(evenly(span, count), jitter.reshape(*near.shape, -1), far + (far - near) / (count - 1))
         seen.extend([depths.min(), depths.max()])
-        return Placement(depths, span.hit, shares.reshape(*near.shape, -1))
+        return Placement(depths, span.hit, shares=shares.reshape(*near.shape, -1))
 
-    def cut(answer: FieldSamples, depths: Tensor, rays: Rays) -> Stretches:
-        middle, middles = halves(answer, depths)
+    def cut(answer: FieldSamples, rays: Rays, placement: Placement) -> Stretches:
+        middle, middles = halves(answer, placement.depths)
         assert middle.density is not None
-        opacity = density_opacity(shifted_softplus(middle.density, -1.0), depths.diff(dim=-1))
+        opacity = density_opacity(shifted_softplus(middle.density, -1.0), placement.depths.diff(dim=-1))
         middle, opacity = without_classes(middle, opacity, [HIDDEN[level] for level in config["levels"]])
         return Stretches(opacity, middle, middles)
 

@@ -22,16 +22,16 @@ BETA = 0.01
 
 def place(rays: Rays) -> Placement:
     span = inside_box(rays, -1.0, 1.0)
-    return Placement(evenly(span, 48), span.hit, regular_shares(span.near, 16))
+    return Placement(evenly(span, 48), span.hit, shares=regular_shares(span.near, 16))
 
 
-def cut_sdf(answer: FieldSamples, depths: Tensor, rays: Rays) -> Stretches:
+def cut_sdf(answer: FieldSamples, rays: Rays, placement: Placement) -> Stretches:
     density = answer.density if answer.sdf is None else sigmoid_density(answer.sdf, BETA)
-    return Stretches(density_opacity(density, gaps(depths, 0.0)), answer, depths)
+    return Stretches(density_opacity(density, gaps(placement.depths, 0.0)), answer, placement.depths)
 
 
-def cut_neus(answer: FieldSamples, depths: Tensor, rays: Rays) -> Stretches:
-    middle, middles = halves(answer, depths)
+def cut_neus(answer: FieldSamples, rays: Rays, placement: Placement) -> Stretches:
+    middle, middles = halves(answer, placement.depths)
     return Stretches(neus_opacity(answer.sdf, 100.0), middle, middles)
 
 
@@ -70,15 +70,15 @@ def test_a_ball_is_seen_where_it_is(cut: Any) -> None:
 def test_fog_stops_what_beer_s_law_says() -> None:
     rays = random_rays(20)
     span = inside_box(rays, -1.0, 1.0)
-    last = (span.far - span.near) / 48
 
-    def cut(answer: FieldSamples, depths: Tensor, rays: Rays) -> Stretches:
-        return Stretches(density_opacity(answer.density, gaps(depths, last)), answer, depths)
+    def cut(answer: FieldSamples, rays: Rays, placement: Placement) -> Stretches:
+        lengths = gaps(placement.depths, placement.end - placement.depths[..., -1])
+        return Stretches(density_opacity(answer.density, lengths), answer, placement.depths)
 
     def starts(rays: Rays) -> Placement:
-        return Placement(evenly(span, 48, ends=False), span.hit)
+        return Placement(evenly(span, 48, ends=False), span.hit, span.far)
 
-    out = SampledRenderer(place=starts, cut=cut, background=(1.0, 0.0, 0.0)).render(Fog(0.7), rays)
+    out = SampledRenderer(place=starts, cut=cut, background=(1.0, 0.0, 0.0), chunk=7).render(Fog(0.7), rays)
     stopped = 1 - torch.exp(-0.7 * (span.far - span.near))
     torch.testing.assert_close(out.opacity, stopped)
     colour = torch.tensor([0.2, 0.4, 0.6], dtype=torch.float64)
@@ -112,8 +112,10 @@ def test_chunks_are_computed_again_instead_of_kept() -> None:
     ball, rays = Ball(), random_rays(10)
     beta = torch.tensor(0.1, dtype=torch.float64, requires_grad=True)
 
-    def cut(answer: FieldSamples, depths: Tensor, rays: Rays) -> Stretches:
-        return Stretches(density_opacity(sigmoid_density(answer.sdf, beta), gaps(depths, 0.0)), answer, depths)
+    def cut(answer: FieldSamples, rays: Rays, placement: Placement) -> Stretches:
+        return Stretches(
+            density_opacity(sigmoid_density(answer.sdf, beta), gaps(placement.depths, 0.0)), answer, placement.depths
+        )
 
     out = replace(RENDERER, cut=cut, chunk=4).render(ball, rays)
     assert len(ball.asked) == 3
@@ -124,15 +126,15 @@ def test_chunks_are_computed_again_instead_of_kept() -> None:
 
 @pytest.mark.parametrize("signed", [True, False])
 def test_gradients_agree_with_finite_differences(signed: bool) -> None:
-    rays, network = random_rays(3), Network(signed)
+    rays, network = random_rays(2), Network(signed)
 
-    def render(weight: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
-        weights = {"network.last.weight": weight, "network.last.bias": bias}
-        return torch.func.functional_call(_Rendered(network, rays), weights, ())
+    def render(first: Tensor, last: Tensor) -> tuple[Tensor, ...]:
+        rest = network.first.bias.detach()[4:]
+        biases = {"network.first.bias": torch.cat([first, rest]), "network.last.bias": last}
+        return torch.func.functional_call(_Rendered(network, rays), biases, ())
 
-    last = network.last
-    arguments = (last.weight.detach().requires_grad_(), last.bias.detach().requires_grad_())
-    assert gradcheck(render, arguments, atol=1e-6)
+    first, last = network.first.bias.detach()[:4], network.last.bias.detach()
+    assert gradcheck(render, (first.requires_grad_(), last.requires_grad_()), atol=1e-6)
 
 
 class _Rendered(torch.nn.Module):
@@ -143,7 +145,7 @@ class _Rendered(torch.nn.Module):
         self.network, self.rays = network, rays
 
     def forward(self) -> tuple[Tensor, ...]:
-        renderer = replace(RENDERER, place=few, cut=soft, normals=True, extras=("gradient", "features"), chunk=2)
+        renderer = replace(RENDERER, place=few, cut=soft, normals=True, extras=("gradient", "features"), chunk=1)
         out = renderer.render(self.network, self.rays)
         eikonal = (out.extras["gradient"].norm(dim=-1) - 1).square().mean()
         return out.colour, out.depth, out.normal, out.extras["features"], eikonal
@@ -154,9 +156,9 @@ def few(rays: Rays) -> Placement:
     return Placement(evenly(span, 6), span.hit)
 
 
-def soft(answer: FieldSamples, depths: Tensor, rays: Rays) -> Stretches:
+def soft(answer: FieldSamples, rays: Rays, placement: Placement) -> Stretches:
     density = answer.density if answer.sdf is None else sigmoid_density(answer.sdf, 0.2)
-    return Stretches(density_opacity(density, gaps(depths, 0.1)), answer, depths)
+    return Stretches(density_opacity(density, gaps(placement.depths, 0.1)), answer, placement.depths)
 
 
 def test_rays_that_hit_nothing_see_the_background() -> None:
@@ -242,3 +244,6 @@ def test_options_that_make_no_sense_are_errors() -> None:
         replace(RENDERER, chunk=0)
     with pytest.raises(ValueError, match="has no shares"):
         replace(RENDERER, place=few, refine=refine).render(Ball(), random_rays(2))
+    flat = replace(RENDERER, place=lambda rays: few(rays)._replace(depths=torch.zeros(6)))
+    with pytest.raises(ValueError, match=r"expected the axes \(2,\) of the rays"):
+        flat.render(Ball(), random_rays(2))

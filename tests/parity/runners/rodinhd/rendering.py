@@ -166,10 +166,10 @@ def uniform_march(fixture: Fixture) -> dict[str, Any]:
     `config` has n, num_steps and upsample_steps (0: outputs `image`, ...; more: outputs `fine.image`, ...).
     """
     config, network = fixture.config, field_of(fixture, planes_of(fixture))
-    rays = rays_of(fixture, config["n"])
-    hit = inside_box(rays, -1.0, 1.0, NEAREST).hit
+    rays, nearest = rays_of(fixture, config["n"]), config.get("min_near", NEAREST)
+    hit = inside_box(rays, -1.0, 1.0, nearest).hit
     rays = Rays(rays.origins[hit], rays.directions[hit])
-    span = inside_box(rays, -1.0, 1.0, NEAREST)
+    span = inside_box(rays, -1.0, 1.0, nearest)
     outputs: dict[str, Any] = {"hit": hit}
     for more in np.atleast_1d(config["upsample_steps"]).tolist():
         with torch.no_grad():
@@ -181,14 +181,14 @@ def uniform_march(fixture: Fixture) -> dict[str, Any]:
 
 
 def _even_renderer(span: Span, steps: int, more: int) -> SampledRenderer:
-    last = (span.far - span.near) / steps
-
     def place(rays: Rays) -> Placement:
-        return Placement(evenly(span, steps), span.hit, regular_shares(span.near, more) if more else None)
+        end = span.far + (span.far - span.near) / steps
+        return Placement(evenly(span, steps), span.hit, end, regular_shares(span.near, more) if more else None)
 
-    def cut(answer: FieldSamples, depths: Tensor, rays: Rays) -> Stretches:
-        assert answer.density is not None
-        return Stretches(density_opacity(answer.density, gaps(depths, last)), answer, depths)
+    def cut(answer: FieldSamples, rays: Rays, placement: Placement) -> Stretches:
+        assert answer.density is not None and placement.end is not None
+        lengths = gaps(placement.depths, placement.end - placement.depths[..., -1])
+        return Stretches(density_opacity(answer.density, lengths), answer, placement.depths)
 
     def refine(depths: Tensor, weights: Tensor, shares: Tensor) -> Tensor:
         return by_importance(halfway(depths), weights[..., 1:-1], shares)
