@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from framework.renderers.volume import compositing
 from framework.renderers.volume.compositing import RenderOut
@@ -18,7 +17,7 @@ from framework.renderers.volume.fields import Field, FieldAnswerError, FieldSamp
 from framework.renderers.volume.marching import Marched, Walk, lattice_walk, march
 from framework.renderers.volume.occupancy_grid import OccupancyGrid
 from framework.renderers.volume.rays import Rays
-from framework.renderers.volume.renderer import joined
+from framework.renderers.volume.renderer import in_chunks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,24 +69,22 @@ class MarchedRenderer:
         is constant. With gradients on and more than one chunk, each chunk is computed again in the backward pass.
         Rays that hit nothing see the background at depth 0; see `Span` for their near and far.
         """
-        shape = rays.origins.shape[:-1]
-        flat = Rays(*(None if part is None else part.reshape(-1, 3) for part in _parts(rays)))  # type: ignore[arg-type]
+        views = None if rays.views is None else rays.views.reshape(-1, 3)
+        flat = Rays(rays.origins.reshape(-1, 3), rays.directions.reshape(-1, 3), views)
         noise = None if offset is None else offset.reshape(-1)
-        many = flat.count > self.chunk and torch.is_grad_enabled()
-        parts = []
-        for first in range(0, max(1, flat.count), self.chunk):
-            rows = slice(first, first + self.chunk)
-            arguments = (field, flat.part(rows), None if noise is None else noise[rows])
-            part = checkpoint(self._part, *arguments, use_reentrant=False) if many else self._part(*arguments)
-            parts.append(part)
-        return _reshaped(joined(parts, axis=0), shape)
+
+        def part(rows: slice) -> RenderOut:
+            return self._part(field, flat.part(rows), None if noise is None else noise[rows])
+
+        return _reshaped(in_chunks(part, flat.count, self.chunk, axis=0), rays.origins.shape[:-1])
 
     def _part(self, field: Field, rays: Rays, offset: Tensor | None) -> RenderOut:
         marched = march(rays, self.grid, self.step, self.most, self.nearest, offset, self.walk)
         rays = rays.repaired()
-        density, colour, index = self._answers(field, rays, marched)
+        lengths = self.step * rays.directions.norm(dim=-1)
+        density, colour, index = self._answers(field, rays, marched, lengths)
         ray, rank = marched.ray[index], marched.rank[index]
-        table = compositing.padded(density_opacity(density, density.new_tensor(self.step)), ray, rank, rays.count)
+        table = compositing.padded(density_opacity(density, lengths[ray]), ray, rank, rays.count)
         light = compositing.transmittance(table)
         counted = compositing.until_dark(light.detach(), self.least_light, self.late)[ray, rank]
         weights = torch.where(counted, (table * light)[ray, rank], 0.0)
@@ -106,7 +103,7 @@ class MarchedRenderer:
             },
         )
 
-    def _answers(self, field: Field, rays: Rays, marched: Marched) -> tuple[Tensor, Tensor, Tensor]:
+    def _answers(self, field: Field, rays: Rays, marched: Marched, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Densities (P,), colours (P, 3) and which samples they belong to (P,), enough to make every ray dark."""
         if torch.is_grad_enabled():
             index = torch.arange(len(marched.ray), device=marched.ray.device)
@@ -120,11 +117,11 @@ class MarchedRenderer:
             density, colour = self._ask(field, rays, marched, index)
             answers.append((density, colour, index))
             first, wave = first + wave, 2 * wave
-            thickness = thickness + compositing.summed(density * self.step, marched.ray[index], rays.count)
-            seen = thickness
+            ray, stopped = marched.ray[index], density * lengths[marched.ray[index]]
+            thickness = seen = thickness + compositing.summed(stopped, ray, rays.count)
             if self.late:  # one more sample counts behind the one that made the ray dark
-                last = (marched.rank[index] == first - 1) * density * self.step
-                seen = thickness - compositing.summed(last, marched.ray[index], rays.count)
+                last = marched.rank[index] == first - 1
+                seen = thickness - compositing.summed(stopped * last, ray, rays.count)
             # Rays are left only when clearly dark: the exact stop is decided on the answers, in one place.
             pending = pending[(torch.exp(-seen) >= 0.5 * self.least_light)[marched.ray[pending]]]
         return tuple(torch.cat(part) for part in zip(*answers, strict=True))  # type: ignore[return-value]
@@ -140,10 +137,6 @@ def _needed(answer: FieldSamples) -> tuple[Tensor, Tensor]:
     if answer.density is None or answer.colour is None:
         raise FieldAnswerError("marching needs the field's density and colour")
     return answer.density, answer.colour
-
-
-def _parts(rays: Rays) -> tuple[Tensor, Tensor, Tensor | None]:
-    return rays.origins, rays.directions, rays.views
 
 
 def _reshaped(out: RenderOut, shape: torch.Size) -> RenderOut:

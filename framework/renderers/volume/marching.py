@@ -143,8 +143,12 @@ def _lattice(start: Tensor, end: Tensor, step: Tensor) -> Tensor:
 
 
 def _longest(start: Tensor, end: Tensor, step: float) -> int:
-    """Lattice points that every ray gets: a hundredth more than the division says, for steps that round down."""
-    needed = int((end - start).max().clamp(min=0) / step * 1.01) + 3
+    """Lattice points that every ray gets, in whole blocks: enough even if every step is rounded down.
+
+    A step that is not lost altogether loses at most a third to rounding.
+    """
+    lost = min(0.34, 0.5 * torch.finfo(end.dtype).eps * max(0.0, float(end.max())) / step)
+    needed = int((end - start).max().clamp(min=0) / step / (1.0 - lost)) + 3
     return -(-needed // BLOCK) * BLOCK
 
 
@@ -154,8 +158,9 @@ def _busy_blocks(rays: Rays, grid: OccupancyGrid, depths: Tensor, end: Tensor, s
     A block reaches from its middle so many coarse cells far that none of the others matters.
     """
     middle = depths[..., BLOCK // 2]
-    reach = BLOCK // 2 * step * float(rays.directions.abs().max()) * 0.5 * grid.resolution / COARSE
-    near = grid.full_within(int(reach + 0.01) + 1)
+    distance = BLOCK // 2 * step * float(rays.directions.abs().max())
+    rounding = 4e-6 * (1.0 + float(rays.origins.abs().max()))
+    near = grid.full_within(int((distance + rounding) * 0.5 * grid.resolution / COARSE) + 1)
     points = rays.origins[:, None] + middle[..., None] * rays.directions[:, None]
     cell = _cells(points, grid.resolution) // COARSE
     return (depths[..., 0] < end[:, None]) & near[cell.unbind(-1)]

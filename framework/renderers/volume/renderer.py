@@ -125,14 +125,11 @@ class SampledRenderer:
         """
         placement, rays = self.place(rays), rays.repaired()
         _check(placement, rays, self.refine is not None)
-        many = rays.count > self.chunk and torch.is_grad_enabled()
-        parts = []
-        for first in range(0, max(1, rays.count), self.chunk):
-            rows = slice(first, first + self.chunk)
-            arguments = (field, rays.part(rows), placement.part(rows))
-            part = checkpoint(self._part, *arguments, use_reentrant=False) if many else self._part(*arguments)
-            parts.append(part)
-        return joined(parts, axis=rays.origins.ndim - 2)
+
+        def part(rows: slice) -> RenderOut:
+            return self._part(field, rays.part(rows), placement.part(rows))
+
+        return in_chunks(part, rays.count, self.chunk, axis=rays.origins.ndim - 2)
 
     def _part(self, field: Field, rays: Rays, placement: Placement) -> RenderOut:
         answers, gradient, placement = self._answers(field, rays, placement)
@@ -223,11 +220,20 @@ def halves(samples: FieldSamples, depths: Tensor) -> tuple[FieldSamples, Tensor]
     return replace(samples, **middle), halfway(depths)
 
 
-def joined(parts: Sequence[RenderOut], axis: int) -> RenderOut:
-    """One result of those of consecutive rays, which lie along `axis`."""
-    if len(parts) == 1:
-        return parts[0]
+def in_chunks(part: Callable[[slice], RenderOut], count: int, chunk: int, axis: int) -> RenderOut:
+    """The result of `part` for `count` rays, which lie along `axis`, asked for `chunk` of them at a time.
 
+    With gradients on and more than one chunk, none keeps what its gradients need: it is computed again for them.
+    """
+    slices = [slice(first, first + chunk) for first in range(0, max(1, count), chunk)]
+    if len(slices) == 1:
+        return part(slices[0])
+    if torch.is_grad_enabled():
+        return _joined([checkpoint(part, rows, use_reentrant=False) for rows in slices], axis)
+    return _joined([part(rows) for rows in slices], axis)
+
+
+def _joined(parts: Sequence[RenderOut], axis: int) -> RenderOut:
     def whole(values: Sequence[Tensor | None]) -> Tensor | None:
         given = [value for value in values if value is not None]
         return torch.cat(given, dim=axis) if given else None

@@ -97,7 +97,8 @@ def test_walks_agree_on_sparse_grids(walk: Walk) -> None:
     """Most of the box is skipped in large cells, along axes too, from far away and with long directions."""
     rays, grid = some_rays(400), some_grid(40, share=0.01)
     far = Rays(rays.origins - 40 * rays.directions, 3.0 * rays.directions)
-    for asked in (rays, far):
+    farther = Rays(rays.origins - 20_000 * rays.directions, rays.directions)  # a step is 1.5 of the smallest numbers
+    for asked in (rays, far, farther):
         dense = OccupancyGrid(grid.density, torch.ones_like(grid.occupied))
         every = march(asked, dense, 0.003, 10_000)
         place = every.points(asked)
@@ -124,6 +125,16 @@ def test_walks_agree_on_the_gpu(walk: Walk) -> None:
     found = march(moved, OccupancyGrid(grid.density.to("cuda"), grid.occupied.to("cuda")), STEP, 1000, walk=walk)
     expected = march(rays, grid, STEP, 1000)
     assert torch.equal(found.counts.cpu(), expected.counts) and torch.equal(found.depth.cpu(), expected.depth)
+
+
+def test_depths_count_in_the_length_of_directions(walk: Walk) -> None:
+    rays = some_rays()
+    longer = Rays(rays.origins, 2.0 * rays.directions)
+    fog = Fog(density=0.8)
+    once = MarchedRenderer(grid=full_grid(), step=STEP, walk=walk).render(fog, rays)
+    twice = MarchedRenderer(grid=full_grid(), step=0.5 * STEP, walk=walk).render(fog, longer)
+    torch.testing.assert_close(twice.opacity, once.opacity)
+    torch.testing.assert_close(2.0 * twice.depth, once.depth)
 
 
 def test_far_cells_and_empty_grids(walk: Walk) -> None:
