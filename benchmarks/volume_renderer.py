@@ -9,6 +9,7 @@ stood before the operation. Times are the best of a few. Linux only.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import json
 import subprocess
@@ -136,6 +137,7 @@ def measured(operation: Callable[[], object], repeats: int) -> dict[str, float]:
     """Best seconds, and the peak in megabytes above what the process held before; a first run may compile."""
     operation()
     gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)  # what the first run left in the allocator would hide the next one's needs
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts again from here
     before, times = _kilobytes("VmRSS"), []
     for _ in range(repeats):

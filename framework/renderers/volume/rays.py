@@ -54,6 +54,8 @@ class Rays:
     def valid(self) -> Tensor:
         """(..., R) bool: finite throughout, and with a direction."""
         finite = self.origins.isfinite() & self.directions.isfinite()
+        if self.views is not None:
+            finite = finite & self.views.isfinite()
         return finite.all(dim=-1) & (self.directions != 0).any(dim=-1)
 
     @property
@@ -110,11 +112,12 @@ def between(rays: Rays, near: float | Tensor, far: float | Tensor) -> Span:
     return _span(ends[0], ends[1], rays.valid)
 
 
+@torch.no_grad()
 def inside_box(rays: Rays, low: float | Sequence[float], high: float | Sequence[float], nearest: float = 0.0) -> Span:
     """The part of each ray inside the box from corner `low` to `high`, and beyond t = `nearest` (slab test).
 
-    Rays that touch the box in a point only, or whose part lies before `nearest`, miss it. ValueError for a box without
-    volume.
+    Rays that touch the box in a point only, or whose part lies before `nearest`, miss it. Carries no gradients: where
+    rays move, samples move along with them. ValueError for a box without volume.
     """
     corners = [torch.as_tensor(corner).to(rays.origins).expand(3) for corner in (low, high)]
     if not bool((corners[0] < corners[1]).all()):

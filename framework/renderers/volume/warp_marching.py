@@ -58,7 +58,7 @@ def walk(rays: Rays, grid: OccupancyGrid, start: Tensor, end: Tensor, step: Tens
 def _kernel() -> tuple[Any, Any]:
     """Warp and the kernel, compiled on first use."""
     wp: Any = require("warp", extra="warp", attribute="kernel", needed_by="marching with Warp")
-    wp.config.quiet = True
+    wp.config.log_level = wp.LOG_ERROR  # no banner, and no warning where there is no CUDA
     wp.init()
 
     @wp.func

@@ -6,6 +6,7 @@ from torch.nn.functional import normalize
 
 from framework.geometry.camera import Camera, orbit
 from framework.renderers.volume.rays import Rays, between, camera_rays, inside_box
+from framework.renderers.volume.sampling import evenly
 
 MOST = torch.finfo(torch.float32).max
 
@@ -50,6 +51,13 @@ def test_rays_that_hit_nothing_have_no_span(origin: tuple[float, ...], direction
     assert span.near.item() == span.far.item() == MOST
 
 
+def test_what_the_field_is_told_must_be_finite_too() -> None:
+    views = torch.tensor([[0.0, torch.nan, 0.0], [0.0, 0.0, -1.0]])
+    rays = Rays(torch.zeros(2, 3), torch.ones(2, 3), views)
+    assert rays.valid.tolist() == [False, True]
+    assert bool(rays.repaired().view_directions.isfinite().all())
+
+
 def test_what_lies_behind_is_not_hit() -> None:
     span = inside_box(one_ray((0.0, 0.0, 3.0), (0.0, 0.0, 1.0)), -1.0, 1.0, nearest=0.2)
     assert not span.hit.item()
@@ -75,6 +83,15 @@ def test_random_rays_enter_and_leave_on_the_border() -> None:
 def test_an_empty_box_is_an_error(low: float, high: float) -> None:
     with pytest.raises(ValueError, match="low must lie below high"):
         inside_box(one_ray((0.0, 0.0, 3.0), (0.0, 0.0, -1.0)), low, high)
+
+
+def test_moving_rays_have_finite_gradients_along_axes_too() -> None:
+    origins = torch.tensor([[0.0, 0.0, 3.0]], requires_grad=True)
+    directions = torch.tensor([[0.0, 0.0, -1.0]], requires_grad=True)
+    rays = Rays(origins, directions)
+    rays.at(evenly(inside_box(rays, -1.0, 1.0), 4)).sum().backward()
+    assert origins.grad.tolist() == [[4.0, 4.0, 4.0]]
+    torch.testing.assert_close(directions.grad, torch.full((1, 3), 2.0 + 8 / 3 + 10 / 3 + 4.0))
 
 
 def test_between_keeps_valid_rays_only() -> None:
