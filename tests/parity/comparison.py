@@ -89,9 +89,10 @@ def recorded(fixture: Fixture) -> Iterator[tuple[str, Any]]:
 
 
 def measured(fixture: Fixture, given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """(output, value) of results that stand among the facts of `config`: numbers that the runner gives too."""
+    """(output, value) of results among the facts of `config`: numbers with a tolerance that the runner gives too."""
+    stated = fixture.facts.get("tolerance") or {}
     for key, value in fixture.config.items():
-        if key in given and key not in fixture.expected and isinstance(value, int | float):
+        if key in given and key not in fixture.expected and stated.keys() & {key, key.rsplit("_", 1)[-1]}:
             yield key, value
 
 

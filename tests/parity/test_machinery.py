@@ -259,7 +259,7 @@ def test_bits_are_counted_one_by_one(make: Make) -> None:
 def test_results_among_the_facts_are_compared(make: Make) -> None:
     facts = {"config": {"size": 4, "signed_volume": 2.0}, "tolerance": {"atol": 0.1, "volume": "10%"}}
     fixture = make({"ramp": RAMP}, **facts)
-    rows = compare(fixture, {"ramp": RAMP, "signed_volume": 2.15, "other": 1.0})
+    rows = compare(fixture, {"ramp": RAMP, "signed_volume": 2.15, "size": 5, "other": 1.0})
     assert [(row.output, row.passed) for row in rows] == [("ramp", True), ("signed_volume", True)]
     assert not compare(fixture, {"ramp": RAMP, "signed_volume": 2.25})[1].passed
 
