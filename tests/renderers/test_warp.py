@@ -85,6 +85,28 @@ def test_same_pictures_and_gradients(kind: str, dtype: torch.dtype, shared: bool
         assert (found - expected).abs().max() < 2e-4 * expected.abs().max()
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_threads_draw_the_same(shared: bool) -> None:
+    """Pictures are drawn by several threads on a CPU; their number changes nothing but the order of sums."""
+    rasterizer, (positions, faces) = warp_rasterizer(), torus(12)
+    poses = orbit([50.0 * number for number in range(7)], 20.0, 2.0)
+    clip = homogeneous(positions) @ Camera.perspective(poses, 0.7).clip_from_world.mT
+    attributes = torch.rand(1 if shared else 7, len(positions), 2, generator=torch.Generator().manual_seed(1))
+    threads, results = torch.get_num_threads(), []
+    try:
+        for number in (1, 3, 3, 3, 7):
+            torch.set_num_threads(number)
+            given = clip.clone().requires_grad_(), attributes.clone().requires_grad_()
+            image, total = loss(rasterizer, given[0], faces, given[1])
+            results.append([image, *torch.autograd.grad(total, given)])
+    finally:
+        torch.set_num_threads(threads)
+    for image, *gradients in results[1:]:
+        assert torch.equal(image, results[0][0])
+        for found, expected in zip(gradients, results[0][1:], strict=True):
+            torch.testing.assert_close(found, expected, atol=1e-5 * float(expected.abs().max()), rtol=0)
+
+
 def test_only_what_is_asked_for_has_gradients() -> None:
     rasterizer, (positions, faces) = warp_rasterizer(), torus(8)
     clip, attributes = seen_from("perspective", positions), torch.rand(1, len(positions), 2)
@@ -95,11 +117,15 @@ def test_only_what_is_asked_for_has_gradients() -> None:
     assert of_attributes.abs().max() > 0
 
 
-def test_more_large_triangles_than_the_list_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("longest", [3, 10_000])
+def test_large_triangles_drawn_by_rows(longest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a GPU does: large triangles go to a list, whose rows are drawn apart; those beyond its end at once."""
     rasterizer, (positions, faces) = warp_rasterizer(), torus(6)
+    from framework.renderers.warp import rasterizer as module
+
     clip = seen_from("orthographic", positions)
     whole = rasterizer.rasterize(clip, faces, (300, 300))
-    monkeypatch.setattr("framework.renderers.warp.rasterizer._LARGE_TRIANGLES", 3)
+    monkeypatch.setattr(module, "_LARGE_TRIANGLES", {"cpu": longest})
     assert_same(rasterizer.rasterize(clip, faces, (300, 300)), whole)
 
 
