@@ -13,6 +13,7 @@ from framework.cli import main
 from framework.data.procedural.catalogue import generate
 from framework.data.procedural.sampling import build_mesh
 from framework.export.mesh_files import save_mesh
+from framework.renderers import backends
 from framework.trainers.run_folder import RUN_ID_VARIABLE
 from tests.methods.craftsman.official_files import tiny_state, write_folder
 
@@ -106,3 +107,9 @@ def test_commands_for_several_devices_are_right(workplace: Path, capsys: pytest.
     for words in commands(SCALING):
         words = [word.replace("<id>", newest_run(workplace, "train")) for word in words]
         assert main([*words, "--cfg"]) == 0, f"{' '.join(words)}\n{capsys.readouterr()}"
+
+
+def test_the_table_of_rasterizers_is_the_measured_one() -> None:
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert f"<!-- renderers -->\n{backends.table()}<!-- end of renderers -->" in text
+    assert backends.measured().keys() >= {"torch", "warp"}

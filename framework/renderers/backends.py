@@ -92,7 +92,8 @@ FASTEST = {
 }
 """Kind of device -> rasterizers, the fastest first. The order on a CPU is measured (`benchmarks/rasterizer.py`)."""
 
-_MEASURED = Path(__file__).with_name("measured.json")
+MEASURED = Path(__file__).with_name("measured.json")
+"""What `benchmarks/rasterizer.py --write` has found."""
 
 
 def fastest(device: str, licence: Licence) -> str:
@@ -106,4 +107,15 @@ def fastest(device: str, licence: Licence) -> str:
 
 def measured() -> dict[str, float]:
     """Return how many times as fast as `torch` each measured rasterizer is, from the last benchmark."""
-    return json.loads(_MEASURED.read_text(encoding="utf-8"))["times_as_fast"] if _MEASURED.is_file() else {}
+    return json.loads(MEASURED.read_text(encoding="utf-8"))["times_as_fast"] if MEASURED.is_file() else {}
+
+
+def table() -> str:
+    """Return the README's table of rasterizers."""
+    speed = measured()
+    lines = ["| `renderer=` | draws on | licence | gradients | speed, one core |", "| --- | --- | --- | --- | --- |"]
+    for name, backend in BACKENDS.items():
+        fast = f"{speed[name]:.2g} x" if name in speed else "not measured"
+        cells = (f"`{name}`", ", ".join(backend.devices), backend.licence, backend.gradients, fast)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"

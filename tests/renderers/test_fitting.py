@@ -6,6 +6,7 @@ import torch
 import trimesh
 from torch import Tensor
 
+from framework import registry
 from framework.geometry.camera import Camera, homogeneous, orbit
 from framework.renderers.rasterizer import Rasterizer
 from framework.renderers.texturing import screen_derivatives
@@ -26,10 +27,24 @@ def silhouettes(rasterizer: Rasterizer, positions: Tensor, faces: Tensor) -> Ten
     return rasterizer.antialias(fragments.mask[..., None].float(), fragments, clip, faces)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_ball_finds_its_silhouette(seed: int) -> None:
+def rasterizer_called(name: str) -> Rasterizer:
+    if name == "torch":
+        return TorchRasterizer()
+    pytest.importorskip("warp", reason="extra 'warp'")
+    return registry.load_class("renderer", name)(registry.config_class("renderer", name)())
+
+
+STARTS = pytest.mark.parametrize(
+    ("name", "seed"),
+    [("torch", 0), ("warp", 0), *(pytest.param("torch", seed, marks=pytest.mark.slow) for seed in (1, 2, 3))],
+)
+"""By whom it is drawn, and where it starts."""
+
+
+@STARTS
+def test_a_ball_finds_its_silhouette(name: str, seed: int) -> None:
     """Place and size from the outlines in four views; the ball starts elsewhere, of another size."""
-    rasterizer, generator = TorchRasterizer(), torch.Generator().manual_seed(seed)
+    rasterizer, generator = rasterizer_called(name), torch.Generator().manual_seed(seed)
     unit, faces = ball()
     wanted = torch.tensor([0.15, -0.1, 0.2, 0.55])
     target = silhouettes(rasterizer, unit * wanted[3] + wanted[:3], faces)
@@ -123,10 +138,10 @@ class Cube:
         return rasterizer.antialias(picture, fragments, clip, self.faces)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_textured_cube_finds_its_pose(seed: int) -> None:
+@STARTS
+def test_a_textured_cube_finds_its_pose(name: str, seed: int) -> None:
     """Rotation and place from one picture; the cube starts turned by 25 degrees about a random axis."""
-    rasterizer, cube = TorchRasterizer(), Cube()
+    rasterizer, cube = rasterizer_called(name), Cube()
     generator = torch.Generator().manual_seed(seed)
     wanted_turn, wanted_shift = torch.tensor([0.4, 0.6, -0.2]), torch.tensor([0.1, -0.05, 0.1])
     target = cube.draw(rasterizer, wanted_turn, wanted_shift)
