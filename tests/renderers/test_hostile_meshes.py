@@ -1,5 +1,9 @@
 """Random and hostile meshes: every rasterizer gives finite fragments within bounds, and never ends the process."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
@@ -7,6 +11,7 @@ from torch import Tensor
 from framework.renderers.rasterizer import Fragments, Rasterizer
 from framework.renderers.torch_rasterizer import TorchRasterizer
 
+ROOT = Path(__file__).parents[2]
 SPECIAL = (0.0, -0.0, 1.0, -1.0, 1e-30, -1e-30, 1e30, -1e30, 3e38, float("inf"), -float("inf"), float("nan"), 1e-6, 2.0)
 
 
@@ -95,3 +100,18 @@ def test_both_agree_on_random_meshes(block: int) -> None:
         expected, found = (rasterizer.rasterize(clip, faces, size).face_index for rasterizer in (plain, ours))
         pixels, differ = pixels + expected.numel(), differ + int((expected != found).sum())
     assert differ <= pixels / 10_000
+
+
+@pytest.mark.slow
+def test_kernels_stay_within_their_arrays() -> None:
+    """Compiled in debug mode, Warp checks every index and ends the process at the first that is out of bounds."""
+    pytest.importorskip("warp", reason="extra 'warp'")
+    code = (
+        "import warp\nwarp.config.mode = 'debug'\n"
+        "from tests.renderers.test_hostile_meshes import draw, hostile, rasterizer_called\n"
+        "rasterizer = rasterizer_called('warp')\n"
+        "for seed in range(300):\n    draw(rasterizer, *hostile(seed))\n"
+        "print('done')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stdout.endswith("done\n"), done.stdout + done.stderr
