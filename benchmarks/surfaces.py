@@ -2,9 +2,9 @@
 
 python benchmarks/surfaces.py [--repeats 5]
 
-Each operation is run a few times; the fastest run counts. Seconds are those on the clock and, since machines are
-shared, those of the processor. Memory is what an operation held at most above what was held before it (Linux).
-Ratios are to the first row of each table.
+Each operation is run a few times, of which the fastest counts, and once more for its memory. Seconds are those on the
+clock and, since machines are shared, those of the processor. Memory is what an operation held at most above what was
+held before it (Linux). Ratios are to the first row of each table.
 """
 
 from __future__ import annotations
@@ -46,18 +46,28 @@ Cost = tuple[float, float, float]
 
 
 def measured(call: Callable[[], Any], repeats: int) -> tuple[Any, Cost]:
-    """What `call` returned last, and its cost."""
-    result, costs = None, []
-    for _ in range(repeats):
-        result = None
-        gc.collect()
-        ctypes.CDLL(None).malloc_trim(0)  # what was freed is handed back, so that it counts when it is taken again
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the highest mark begins anew
-        held, start, processor = _kilobytes("VmRSS"), time.perf_counter(), time.process_time()
-        result = call()
-        spent = time.perf_counter() - start, time.process_time() - processor
-        costs.append((*spent, (_kilobytes("VmHWM") - held) / 1024))
-    return result, (min(cost[0] for cost in costs), min(cost[1] for cost in costs), max(cost[2] for cost in costs))
+    """What `call` returned last, and its cost: seconds of the fastest of `repeats` runs, memory of one more."""
+    runs = [run(call, trim=False)[1] for _ in range(repeats)]
+    result, last = run(call, trim=True)
+    return result, combined([*runs, last])
+
+
+def run(call: Callable[[], Any], trim: bool) -> tuple[Any, Cost]:
+    """What `call` returns, and the cost of this run. Memory is right, and seconds are not, if what was freed before is
+    handed back first (`trim`): then it counts, and costs, when it is taken again."""
+    gc.collect()
+    if trim:
+        ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the highest mark begins anew
+    held, start, processor = _kilobytes("VmRSS"), time.perf_counter(), time.process_time()
+    result = call()
+    spent = time.perf_counter() - start, time.process_time() - processor
+    return result, (*spent, (_kilobytes("VmHWM") - held) / 1024)
+
+
+def combined(runs: list[Cost]) -> Cost:
+    """Seconds of the fastest run but the last, which is the one for memory."""
+    return min(cost[0] for cost in runs[:-1]), min(cost[1] for cost in runs[:-1]), runs[-1][2]
 
 
 def _kilobytes(entry: str) -> int:
@@ -118,24 +128,20 @@ def carving_step(repeats: int) -> None:
     parts: dict[str, list[Cost]] = {}
 
     def timed(name: str, call: Callable[[], Any]) -> Any:
-        result, cost = measured(call, 1)
+        result, cost = run(call, trim=len(parts.get(name, [])) == repeats)
         parts.setdefault(name, []).append(cost)
         return result
 
-    for _ in range(repeats):
+    for _ in range(repeats + 1):
         picture = timed("rendering", partial(draw, optimizer.positions, optimizer.faces))
         loss = timed("loss", partial(_difference, picture, target))
         timed("backward", loss.backward)
         timed("optimiser", optimizer.step)
         timed("remeshing", partial(optimizer.remesh, picks))
-    rows = [(name, _best(costs)) for name, costs in parts.items()]
+    rows = [(name, combined(costs)) for name, costs in parts.items()]
     clock, processor = (sum(cost[i] for _, cost in rows) for i in (0, 1))
     rows.append(("whole step", (clock, processor, max(cost[2] for _, cost in rows))))
     show(f"a step of carving: {len(optimizer.positions):,} vertices, {len(VIEWS)} views of {PIXELS}² pixels", rows)
-
-
-def _best(costs: list[Cost]) -> Cost:
-    return min(cost[0] for cost in costs), min(cost[1] for cost in costs), max(cost[2] for cost in costs)
 
 
 def _drawn(rasterizer: TorchRasterizer, clip_from_world: Tensor, positions: Tensor, faces: Tensor) -> Tensor:

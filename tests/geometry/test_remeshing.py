@@ -3,13 +3,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from framework.geometry.icosphere import icosphere
 from framework.geometry.mesh import Mesh, MeshError
 from framework.geometry.remeshing.collapse import collapse_edges, random_picks
 from framework.geometry.remeshing.connectivity import edges_of, neighbour_means, packed, sides_of_edges
 from framework.geometry.remeshing.flip import flip_edges
 from framework.geometry.remeshing.remesh import remesh
 from framework.geometry.remeshing.split import split_edges
-from tests.geometry.shapes import icosphere, torus
+from tests.geometry.shapes import torus
 
 
 def euler(faces: Tensor) -> int:

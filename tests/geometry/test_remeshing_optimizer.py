@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from framework.geometry.icosphere import icosphere
 from framework.geometry.mesh import Mesh, MeshError
 from framework.geometry.remeshing.collapse import random_picks
 from framework.geometry.remeshing.config import RemeshingConfig
 from framework.geometry.remeshing.connectivity import edges_of
 from framework.geometry.remeshing.optimizer import Picks, RemeshingOptimizer
-from tests.geometry.shapes import icosphere
 
 AXES = torch.tensor([0.6, 1.6, 0.5])
 

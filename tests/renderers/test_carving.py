@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from framework.geometry.camera import Camera, orbit
+from framework.geometry.icosphere import icosphere
 from framework.geometry.mesh import Mesh, MeshError
 from framework.geometry.normals import smooth_normals
 from framework.geometry.remeshing.collapse import random_picks
@@ -12,7 +13,7 @@ from framework.geometry.remeshing.config import RemeshingConfig
 from framework.renderers.carving import NormalTargets, carve, draw_vectors
 from framework.renderers.config import CarvingConfig
 from framework.renderers.torch_rasterizer import TorchRasterizer
-from tests.geometry.shapes import icosphere, torus
+from tests.geometry.shapes import torus
 
 SIZE = (64, 64)
 CAMERAS = Camera.orthographic(orbit((0.0, 45.0, 90.0, 180.0, 270.0, 315.0), 0.0, 5.0), 1.5)
