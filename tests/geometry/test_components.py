@@ -1,9 +1,10 @@
 """Connected parts."""
 
 import numpy as np
+import pytest
 
-from framework.geometry.components import component_labels, largest_component
-from framework.geometry.mesh import Mesh, concatenate
+from framework.geometry.components import component_labels, large_components, largest_component
+from framework.geometry.mesh import Mesh, MeshError, concatenate
 
 SINGLE = Mesh(np.array([[5, 5, 5], [9, 5, 5], [5, 9, 5]]), np.array([[0, 1, 2]]))
 STRIP = Mesh(
@@ -30,3 +31,13 @@ def test_seams_do_not_separate() -> None:
 
 def test_a_single_part_is_kept_whole() -> None:
     assert len(largest_component(STRIP).faces) == 3
+
+
+def test_parts_with_few_vertices_go() -> None:
+    both = concatenate([SINGLE, STRIP])
+    assert len(large_components(both, 3).faces) == 4
+    np.testing.assert_array_equal(large_components(both, 4).triangles, STRIP.triangles)
+    soup = Mesh(STRIP.triangles.reshape(-1, 3), np.arange(9).reshape(3, 3))
+    assert len(large_components(soup, 5).faces) == 3
+    with pytest.raises(MeshError, match="the largest of 2 parts has 5 vertices, fewer than the 6"):
+        large_components(both, 6)
