@@ -21,7 +21,6 @@ Runner = Callable[[Fixture], dict[str, Any]]
 _CRAFTSMAN = "tests.parity.runners.craftsman"
 _PSHUMAN = "tests.parity.runners.pshuman"
 _STDGEN = "tests.parity.runners.stdgen"
-_STYLESDF = "tests.parity.runners.stylesdf"
 _RODINHD = "tests.parity.runners.rodinhd"
 _STYLESDF = "tests.parity.runners.stylesdf"
 
@@ -47,7 +46,6 @@ RUNNERS: dict[tuple[str, str], str] = {
     ("pshuman", "render_normals"): f"{_PSHUMAN}.rendering:render_normals",
     ("stdgen", "normals_renderer"): f"{_STDGEN}.rasterizing:normals_renderer",
     ("stdgen", "nvdiffrast_ops"): f"{_STDGEN}.rasterizing:operators",
-    ("stylesdf", "surface_frame"): f"{_STYLESDF}.shading:surface_frame",
     ("pshuman", "remesh_ops"): f"{_PSHUMAN}.remeshing:remesh_ops",
     ("pshuman", "carving_loop"): f"{_PSHUMAN}.carving:carving_loop",
     ("pshuman", "mesh_optimizer"): f"{_PSHUMAN}.remeshing:mesh_optimizer",

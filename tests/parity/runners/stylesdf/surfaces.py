@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from framework.geometry.camera import Camera, homogeneous, orbit
+from framework.geometry.camera import Camera, orbit
 from framework.geometry.depth_sheet import box_of_frustum, sheet_mesh
 from framework.geometry.isosurface import marching_cubes
 from framework.geometry.mesh import Mesh
-from framework.renderers.phong import PointLight, phong
+from framework.renderers.shading import PointLight
+from framework.renderers.surface import Surface
 from framework.renderers.torch_rasterizer import TorchRasterizer
+from framework.renderers.views import render_surface
 from tests.parity.fixture import Fixture, FixtureError
 
 HALF_WIDTH = 0.12
@@ -100,18 +102,15 @@ def surface_frame(fixture: Fixture) -> dict[str, Any]:
     `config` has image_size, full_fov_deg, dist, azim_rad, elev_rad and the sentence `light`.
     """
     config, size = fixture.config, fixture.config["image_size"]
-    vertices, normals = (torch.from_numpy(fixture.stored(name)) for name in ("vertices", "normals"))
-    faces = torch.from_numpy(fixture.stored("faces")).long()
+    positions, normals, faces = fixture.tensor("vertices"), fixture.tensor("normals"), fixture.tensor("faces").long()
+    surface = Surface(positions, faces, faces, normals, colors=torch.ones_like(positions))
     pose = orbit(math.degrees(config["azim_rad"]), math.degrees(config["elev_rad"]), config["dist"])
     camera = Camera.perspective(pose[None], math.radians(config["full_fov_deg"]), near=0.01, far=10.0)
-    rasterizer = TorchRasterizer()
-    fragments = rasterizer.rasterize(homogeneous(vertices) @ camera.clip_from_world.mT, faces, (size, size))
-    seen = torch.cat([vertices, normals], dim=-1)[None]
-    points, normals = rasterizer.interpolate(seen, fragments, faces)[0].split(3, dim=-1)
-    grey = phong(points, normals, camera.origins[0], _light(config["light"]))
-    depth = (points - camera.origins[0]) @ camera.forward[0]
-    mask = fragments.mask[0]
-    return {"image": torch.where(mask, grey, 1.0), "zbuf": torch.where(mask, depth, -1.0)}
+    light = _light(config["light"])
+    drawn = render_surface(surface, camera, size, TorchRasterizer(), ("phong", "depth", "mask"), light=light)
+    mask = drawn["mask"][0, ..., 0] > 0
+    color, depth = drawn["phong"][0, ..., 0], drawn["depth"][0, ..., 0]
+    return {"image": torch.where(mask, color, 1.0), "zbuf": torch.where(mask, depth, -1.0)}
 
 
 def _light(sentence: str) -> PointLight:
