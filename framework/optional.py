@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
+import sys
+from pathlib import Path
 from types import ModuleType
 
 DISTRIBUTION = "atelier3d"
@@ -43,6 +46,27 @@ def require(
         )
         raise MissingExtra(message, name=package)
     return module
+
+
+def require_warp(needed_by: str) -> ModuleType:
+    """Import, start and return NVIDIA Warp without its banner and its reports of compilation; MissingExtra without it.
+
+    What it has to say about errors it still says.
+    """
+    wp = require("warp", extra="warp", attribute="kernel", needed_by=needed_by)
+    if wp.config.log_level == wp.LOG_INFO:  # nobody has chosen another
+        wp.config.log_level = wp.LOG_WARNING
+    sys.stderr.flush()
+    kept = os.dup(2)
+    # Without a GPU its library writes to the process's error stream that there is none, which is no news.
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            wp.init()
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+    return wp
 
 
 def has(package: str, attribute: str | None = None) -> bool:

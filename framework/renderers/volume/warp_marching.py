@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from framework.optional import require
+from framework.optional import require_warp
 from framework.renderers.volume.occupancy_grid import COARSE, OccupancyGrid
 from framework.renderers.volume.rays import Rays
 
@@ -57,9 +57,7 @@ def walk(rays: Rays, grid: OccupancyGrid, start: Tensor, end: Tensor, step: Tens
 @cache
 def _kernel() -> tuple[Any, Any]:
     """Warp and the kernel, compiled on first use."""
-    wp: Any = require("warp", extra="warp", attribute="kernel", needed_by="marching with Warp")
-    wp.config.log_level = wp.LOG_ERROR  # no banner, and no warning where there is no CUDA
-    wp.init()
+    wp: Any = require_warp("marching with Warp")
 
     @wp.func
     def cell_of(place: wp.float32, size: wp.int32):

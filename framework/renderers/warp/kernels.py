@@ -6,16 +6,11 @@ their functions and structures are replaced by Warp's versions of them.
 
 from __future__ import annotations
 
-import os
-import sys
 from functools import cache
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import torch
-
-from framework.optional import require
+from framework.optional import require_warp
 from framework.renderers.warp import drawing, pixels, silhouettes
 
 _STRUCTURES = (drawing.Scene, drawing.Target)
@@ -36,8 +31,7 @@ _KERNELS = (
 @cache
 def load() -> SimpleNamespace:
     """Return Warp (`wp`), the structures and the kernels by their names. Raises MissingExtra without Warp."""
-    wp = require("warp", extra="warp", attribute="kernel", needed_by="renderer=warp")
-    _start_quietly(wp)
+    wp: Any = require_warp("renderer=warp")
     modules = (drawing, pixels, silhouettes)
     for module in modules:
         setattr(module, "wp", wp)  # noqa: B010  (for mypy: the modules know no such type)
@@ -50,22 +44,3 @@ def load() -> SimpleNamespace:
             for module in modules:
                 setattr(module, part.__name__, loaded[part.__name__])
     return SimpleNamespace(**loaded)
-
-
-def _start_quietly(wp: Any) -> None:
-    """Start Warp without its banner and its reports of compilation; what it has to say about errors it still says."""
-    if wp.config.log_level == wp.LOG_INFO:  # nobody has chosen another
-        wp.config.log_level = wp.LOG_WARNING
-    if torch.cuda.is_available():
-        wp.init()
-        return
-    # Its library writes to the process's error stream that there is no GPU, which is no news.
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            wp.init()
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
