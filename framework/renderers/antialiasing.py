@@ -64,9 +64,10 @@ class NeighbourMemory:
         """Return `find_neighbours(faces)`, from memory if it is the same unchanged tensor as last time."""
         if faces.is_inference():  # such a tensor doesn't tell whether it was changed
             return find_neighbours(faces)
-        if self._last is None or self._last[0] is not faces or self._last[1] != faces._version:
-            self._last = faces, faces._version, find_neighbours(faces)
-        return self._last[2]
+        last = self._last
+        if last is None or last[0] is not faces or last[1] != faces._version or last[2].face.shape[1] != len(faces):
+            last = self._last = faces, faces._version, find_neighbours(faces)
+        return last[2]
 
 
 def silhouettes(clip_positions: Tensor, faces: Tensor, neighbours: Neighbours) -> Tensor:

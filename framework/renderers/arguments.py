@@ -27,10 +27,13 @@ def check_scene(clip_positions: Tensor, faces: Tensor, resolution: tuple[int, in
 
 def check_layer(clip_positions: Tensor, faces: Tensor, front: Fragments) -> None:
     """Raise ValueError unless the arguments of `Rasterizer.peel` fit together."""
+    if front.face_index.ndim != 3:
+        raise ValueError(f"front.face_index has shape {tuple(front.face_index.shape)}, expected (B, H, W)")
     pictures, height, width = front.face_index.shape
     check_scene(clip_positions, faces, (height, width))
     if len(clip_positions) != pictures:
         raise ValueError(f"clip_positions are of {len(clip_positions)} pictures, `front` of {pictures}")
+    check_fragments(front, faces)
     if front.face_index.device != clip_positions.device:
         raise ValueError(f"`front` is on {front.face_index.device}, the vertices on {clip_positions.device}")
 
@@ -50,6 +53,7 @@ def check_faces(faces: Tensor, vertices: int, device: torch.device) -> None:
 
 def check_attributes(attributes: Tensor, fragments: Fragments, faces: Tensor) -> None:
     """Raise ValueError unless the arguments of `Rasterizer.interpolate` fit together."""
+    check_fragments(fragments, faces)
     pictures = len(fragments.face_index)
     if attributes.ndim != 3 or len(attributes) not in (1, pictures):
         raise ValueError(f"attributes have shape {tuple(attributes.shape)}, expected (1 or {pictures}, V, C)")
@@ -58,20 +62,28 @@ def check_attributes(attributes: Tensor, fragments: Fragments, faces: Tensor) ->
     if attributes.device != fragments.face_index.device:
         raise ValueError(f"attributes are on {attributes.device}, the fragments on {fragments.face_index.device}")
     check_faces(faces, attributes.shape[1], attributes.device)
-    check_fragments(fragments, faces)
 
 
 def check_fragments(fragments: Fragments, faces: Tensor) -> None:
-    """Raise ValueError where `fragments` name a face that `faces` (F, 3) do not have."""
-    if fragments.face_index.numel():
-        highest = int(fragments.face_index.max())
-        if highest >= len(faces):
-            raise ValueError(f"the fragments name face {highest}, but only {len(faces)} faces are given")
+    """Raise ValueError where the parts of `fragments` don't fit together, or name a face that `faces` don't have."""
+    face_index, shape = fragments.face_index, tuple(fragments.face_index.shape)
+    if face_index.ndim != 3 or face_index.dtype != torch.int64:
+        raise ValueError(f"fragments.face_index is {face_index.dtype} of shape {shape}, expected int64 (B, H, W)")
+    for name, part, wanted in (("barycentric", fragments.barycentric, (*shape, 3)), ("depth", fragments.depth, shape)):
+        if tuple(part.shape) != wanted or part.device != face_index.device:
+            found = f"{tuple(part.shape)} on {part.device}"
+            raise ValueError(f"fragments.{name} has shape {found}, expected {wanted} on {face_index.device}")
+    if face_index.numel():
+        lowest, highest = face_index.aminmax()
+        if lowest < -1 or highest >= len(faces):
+            worst = int(lowest if lowest < -1 else highest)
+            raise ValueError(f"the fragments name face {worst}, but only {len(faces)} faces are given")
 
 
 def check_image(image: Tensor, fragments: Fragments, clip_positions: Tensor, faces: Tensor) -> None:
     """Raise ValueError unless the arguments of `Rasterizer.antialias` fit together."""
     check_scene(clip_positions, faces, (1, 1))
+    check_fragments(fragments, faces)
     shape = tuple(fragments.face_index.shape)
     if image.ndim != 4 or tuple(image.shape[:3]) != shape:
         raise ValueError(f"the image has shape {tuple(image.shape)}, expected {(*shape, 'C')} like the fragments")
@@ -83,4 +95,3 @@ def check_image(image: Tensor, fragments: Fragments, clip_positions: Tensor, fac
     if len(devices) > 1:
         names = ", ".join(sorted(map(str, devices)))
         raise ValueError(f"image, fragments and clip_positions are on {names}, expected one device: move with .to()")
-    check_fragments(fragments, faces)

@@ -1,5 +1,8 @@
 """Gradients that are good for something: shapes and poses found from pictures alone, from random starts."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -36,7 +39,10 @@ def rasterizer_called(name: str) -> Rasterizer:
 
 STARTS = pytest.mark.parametrize(
     ("name", "seed"),
-    [("torch", 0), ("warp", 0), *(pytest.param("torch", seed, marks=pytest.mark.slow) for seed in (1, 2, 3))],
+    [
+        ("torch", 0),
+        *(pytest.param(*start, marks=pytest.mark.slow) for start in (("warp", 0), ("torch", 1), ("torch", 2))),
+    ],
 )
 """By whom it is drawn, and where it starts."""
 
@@ -156,3 +162,11 @@ def test_a_textured_cube_finds_its_pose(name: str, seed: int) -> None:
         optimizer.step()
     assert (turn.detach() - wanted_turn).norm() < np.deg2rad(1.0)
     assert (shift.detach() - wanted_shift).abs().max() < 0.02
+
+
+def test_the_example_of_the_page_finds_its_ball() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "rasterizers.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    names: dict = {}
+    exec(example, names)
+    assert abs(float(names["radius"].detach()) - 0.6) < 0.01

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,31 @@ def test_random_meshes(name: str, block: int) -> None:
     rasterizer = rasterizer_called(name)
     for seed in range(100 * block, 100 * (block + 1)):
         draw(rasterizer, *hostile(seed, torch.float64 if seed % 11 == 0 else torch.float32))
+
+
+@pytest.mark.parametrize("name", ["torch", "warp"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"face_index": torch.full((1, 4, 5), 7)}, "name face 7, but only 1 faces"),
+        ({"face_index": torch.full((1, 4, 5), -5)}, "name face -5"),
+        ({"face_index": torch.zeros(1, 4, 5)}, "expected int64"),
+        ({"face_index": torch.zeros(4, 5, dtype=torch.int64)}, r"expected int64 \(B, H, W\)|expected \(B, H, W\)"),
+        ({"barycentric": torch.zeros(1, 4, 4, 3)}, r"barycentric has shape \(1, 4, 4, 3\)"),
+        ({"depth": torch.zeros(1, 4, 4)}, r"depth has shape \(1, 4, 4\)"),
+    ],
+)
+def test_forged_fragments_are_refused(name: str, change: dict[str, Tensor], message: str) -> None:
+    rasterizer, faces = rasterizer_called(name), torch.tensor([[0, 1, 2]])
+    clip = torch.tensor([[[-1.0, -1, 0, 1], [1, -1, 0, 1], [0, 1, 0, 1]]])
+    forged = replace(rasterizer.rasterize(clip, faces, (4, 5)), **change)
+    for call in (
+        lambda: rasterizer.interpolate(torch.zeros(1, 3, 2), forged, faces),
+        lambda: rasterizer.antialias(torch.zeros(1, 4, 5, 2), forged, clip, faces),
+        lambda: rasterizer.peel(clip, faces, forged),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
 
 
 @BLOCKS
