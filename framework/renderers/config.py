@@ -14,7 +14,7 @@ class TorchRasterizerConfig:
     """Leave out triangles that turn their back to the camera: the same picture of a closed mesh in 0.6 of the time."""
 
     chunk: int = 262_144
-    """Triangle rows, and pixel tests, held in memory at once (about 100 bytes each)."""
+    """Triangle rows, pixel tests, and pixels held in memory at once beside the pictures (about 100 bytes each)."""
 
     def __post_init__(self) -> None:
         if self.chunk < 1:

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from framework.renderers.arguments import check_scene
 from framework.renderers.clipping import Triangles, clip_triangles
+from framework.renderers.pixels import locate
 from framework.renderers.rasterizer import Fragments, Wrap
-from framework.renderers.torch_rasterizer import TorchRasterizer, locate
+from framework.renderers.torch_rasterizer import TorchRasterizer
 
 Find = Callable[[Tensor, tuple[int, int]], Tensor]
 """Corners (T, 3, 3) of triangles, x to the right and y up in [-1, 1], depth in [0, 1], and the size -> (H, W) number of

@@ -19,9 +19,9 @@ from framework.renderers.antialiasing import SHORTEST_EDGE, NeighbourMemory, Nei
 from framework.renderers.arguments import check_attributes, check_image, check_layer, check_scene
 from framework.renderers.config import WarpRasterizerConfig
 from framework.renderers.coverage import NOTHING, layer_behind
+from framework.renderers.pixels import SMALLEST_AREA
 from framework.renderers.rasterizer import Fragments, Wrap
 from framework.renderers.texturing import texture
-from framework.renderers.torch_rasterizer import SMALLEST_AREA
 from framework.renderers.warp.kernels import load
 
 # Kind of device -> how many large triangles are listed. A GPU's threads share their rows; a CPU draws them at once.
