@@ -10,10 +10,12 @@ from torch import Tensor
 
 from framework import registry
 from framework.geometry.camera import Camera, homogeneous, orbit
+from framework.geometry.mesh import Mesh
 from framework.optional import MissingExtra
 from framework.renderers.config import TorchRasterizerConfig, WarpRasterizerConfig
 from framework.renderers.rasterizer import Fragments, Rasterizer
 from framework.renderers.torch_rasterizer import TorchRasterizer
+from framework.renderers.turntable import preview
 
 
 def warp_rasterizer(cull_backfaces: bool = False) -> Rasterizer:
@@ -153,6 +155,14 @@ def test_nothing_to_draw() -> None:
         assert not rasterizer.peel(clip, faces, fragments).mask.any()
         picture = rasterizer.interpolate(torch.zeros(1, vertices, 2), fragments, faces)
         assert rasterizer.antialias(picture, fragments, clip, faces).shape == (pictures, 3, 5, 2)
+
+
+def test_previews_are_the_same() -> None:
+    """Shading, soft shadows and sheets on top of it see no difference."""
+    shape = trimesh.creation.box((1, 0.6, 0.8)).subdivide()
+    mesh = Mesh(shape.vertices, shape.faces)
+    found, expected = (preview(mesh, rasterizer, 40, 1) for rasterizer in (warp_rasterizer(), TorchRasterizer()))
+    assert (np.abs(found.astype(int) - expected) > 1).mean() < 0.001
 
 
 def test_without_the_package_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
