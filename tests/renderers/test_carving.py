@@ -53,6 +53,30 @@ def test_a_ball_is_carved_into_a_bumpy_ellipsoid() -> None:
     assert mesh.volume == pytest.approx(Mesh(goal, faces).volume, rel=0.02)
 
 
+def test_normals_alone_refine_a_ball_and_the_relative_laplacian_keeps_its_volume() -> None:
+    """Fine bumps from pictures of normals, without a mask: nothing but the smoothing knows how large the ball is."""
+    unit, faces = icosphere(4)
+    goal = unit * (1 + 0.04 * (6 * unit).sin().prod(1, keepdim=True))
+    cameras = Camera.orthographic(orbit((0.0, 90.0, 180.0, 270.0, 0.0, 0.0), (0.0,) * 4 + (90.0, -90.0), 5.0), 1.3)
+    clip_from_world, rasterizer = cameras.clip_from_world, TorchRasterizer()
+
+    def drawn(positions: Tensor, faces: Tensor) -> Tensor:
+        return draw_vectors(smooth_normals(positions, faces), positions, faces, clip_from_world, SIZE, rasterizer)
+
+    target = drawn(goal, faces)
+    seen = target[..., 3] > 0.99
+
+    def difference(positions: Tensor, faces: Tensor) -> Tensor:
+        return (drawn(positions, faces) - target)[..., :3].abs()[seen].mean()
+
+    remeshing = RemeshingConfig(shortest_edge=0.05, longest_edge=0.15, smoothing=0.2, keep_shape=True)
+    picks = partial(random_picks, generator=torch.Generator().manual_seed(0))
+    start = icosphere(3)
+    result = carve(*start, difference, CarvingConfig(steps=50, remeshing=remeshing), picks)
+    assert difference(result.positions, result.faces) < 0.4 * difference(*start)
+    assert Mesh(result.positions, result.faces).volume == pytest.approx(Mesh(goal, faces).volume, rel=0.01)
+
+
 def test_the_same_seed_gives_the_same_mesh() -> None:
     targets = targets_of(icosphere(3)[0] * torch.tensor([0.6, 1.2, 0.8]), icosphere(3)[1])
     first, second = (carved(targets, 8, seed=1)[0] for _ in range(2))

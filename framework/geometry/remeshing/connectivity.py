@@ -67,6 +67,13 @@ def neighbour_means(values: Tensor, edges: Edges) -> Tensor:
     return total / edges.degrees(len(values)).clamp(min=1)[:, None]
 
 
+def square_lengths(positions: Tensor, edges: Edges) -> Tensor:
+    """(V, 1) mean square of the lengths of each vertex's edges, 0 without edges."""
+    square = edges.lengths(positions).square()
+    total = torch.zeros_like(positions[:, 0]).index_add(0, edges.low, square).index_add(0, edges.high, square)
+    return (total / edges.degrees(len(positions)).clamp(min=1))[:, None]
+
+
 def packed(columns: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
     """`columns` (V, C) of the vertices that `faces` (F, 3) use, in their order, and the faces counted anew."""
     used = torch.zeros(len(columns), dtype=torch.bool, device=faces.device)

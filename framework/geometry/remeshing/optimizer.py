@@ -15,12 +15,12 @@ from framework.geometry.mesh import MeshError
 from framework.geometry.remeshing.collapse import random_picks
 from framework.geometry.remeshing.config import RemeshingConfig
 from framework.geometry.remeshing.connectivity import (
-    Edges,
     check_triangles,
     edges_of,
     neighbour_means,
     packed,
     proper_faces,
+    square_lengths,
 )
 from framework.geometry.remeshing.remesh import remesh
 
@@ -28,6 +28,7 @@ Picks = Callable[[int], Tensor]
 """Draws the `picks` of `remesh` for so many faces."""
 
 _EPSILON = 1e-8
+_SMALLEST = 1e-20
 
 
 @dataclass(eq=False)
@@ -49,8 +50,9 @@ class VertexState:
     edge_length: Tensor
     """(V, 1) wanted length of its edges."""
 
-    bend: Tensor
-    """(V, 3) how far it lay from the mean of its neighbours at the start, 0 for a plain Laplacian."""
+    curvature: Tensor
+    """(V, 3) how far it lay from the mean of its neighbours at the start, in units of the mean square of its edges'
+    lengths, which is the same for coarse and fine triangles; 0 for a plain Laplacian."""
 
     @property
     def columns(self) -> Tensor:
@@ -87,9 +89,9 @@ class RemeshingOptimizer:
         self.learning_rate = config.learning_rate
         self.steps = 0
         self.faces = faces
-        self._edges: Edges | None = None
+        self._edges = edges_of(faces, len(positions))
         self._state = self._start(positions)
-        self._renew_positions()
+        self._renew()
 
     @property
     def state(self) -> VertexState:
@@ -98,20 +100,25 @@ class RemeshingOptimizer:
 
     def _start(self, positions: Tensor) -> VertexState:
         vector, number = torch.zeros_like(positions), torch.zeros_like(positions[:, :1])
-        bend = positions - neighbour_means(positions, self._current_edges(len(positions)))
+        curvature = vector
+        if self.config.keep_shape:
+            bend = positions - neighbour_means(positions, self._edges)
+            curvature = bend / square_lengths(positions, self._edges).clamp(min=_SMALLEST)
         return VertexState(
             positions=positions,
             second_moment=number,
             speed=number,
             momentum=vector,
             edge_length=torch.full_like(number, self.config.longest_edge),
-            bend=bend if self.config.keep_shape else vector,
+            curvature=curvature,
         )
 
-    def _current_edges(self, vertices: int) -> Edges:
-        if self._edges is None:
-            self._edges = edges_of(self.faces, vertices)
-        return self._edges
+    def _renew(self) -> None:
+        """What follows from new faces: how far vertices should lie from their neighbours, and a leaf for gradients."""
+        self._bend = self._state.curvature
+        if self.config.keep_shape:
+            self._bend = self._bend * square_lengths(self._state.positions, self._edges)
+        self._renew_positions()
 
     def _renew_positions(self) -> None:
         """`positions`: a leaf that gradients are gathered in."""
@@ -135,9 +142,8 @@ class RemeshingOptimizer:
 
     def _moved(self, state: VertexState, gradient: Tensor) -> VertexState:
         config = self.config
-        edges = self._current_edges(len(gradient))
         if config.smoothing:
-            bend = state.positions - neighbour_means(state.positions, edges) - state.bend
+            bend = state.positions - neighbour_means(state.positions, self._edges) - self._bend
             gradient = torch.addcmul(gradient, state.speed, config.smoothing * bend)
         if self.steps > 1:
             limit = config.gradient_limit * state.momentum.abs()
@@ -153,7 +159,7 @@ class RemeshingOptimizer:
             speed=speed,
             momentum=momentum,
             edge_length=state.edge_length,
-            bend=state.bend,
+            curvature=state.curvature,
         )
 
     def _mean(self, past: Tensor, new: Tensor, beta: float) -> Tensor:
@@ -184,5 +190,5 @@ class RemeshingOptimizer:
         )
         if not len(self.faces):
             raise MeshError(f"step {self.steps}: the mesh has vanished. Its parts are smaller than the shortest edge")
-        self._state, self._edges = VertexState.of(columns), None
-        self._renew_positions()
+        self._state, self._edges = VertexState.of(columns), edges_of(self.faces, len(columns))
+        self._renew()
