@@ -9,7 +9,7 @@ Legend: N surface points, M volume points, K near points, G groups of four views
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -57,7 +57,7 @@ def prepared_mesh(mesh: Mesh, half_extent: float) -> tuple[Mesh, tuple[float, fl
     ready, scale, offset = normalize(mesh, half_extent)
     remarks = [] if is_closed(ready) else ["open: inside decided by winding number"]
     if looks_inwards(ready):
-        ready, remarks = flipped(ready), [*remarks, "inside out: faces turned"]
+        ready, remarks = ready.flipped(), [*remarks, "inside out: faces turned"]
     x, y, z = (-offset / scale).tolist()
     return ready, (x, y, z), 1.0 / scale, remarks
 
@@ -70,12 +70,6 @@ def looks_inwards(mesh: Mesh) -> bool:
     winding = winding_number(mesh, probes)
     enclosed = winding[np.abs(winding) > 0.5]
     return len(enclosed) > 0 and float(enclosed.mean()) < 0
-
-
-def flipped(mesh: Mesh) -> Mesh:
-    """The mesh with its faces turned to the other side."""
-    normals = None if mesh.vertex_normals is None else -mesh.vertex_normals
-    return replace(mesh, faces=mesh.faces[:, ::-1], vertex_normals=normals)
 
 
 def occupied(mesh: Mesh, points: Float[np.ndarray, "M 3"]) -> Bool[np.ndarray, " M"]:

@@ -4,6 +4,7 @@
 | --- | --- |
 | Image | `<name>.png` |
 | Mesh | `<name>.glb` |
+| LayeredMesh | `<name>.layers.glb`, a node for each part |
 | LatentSet | `<name>.safetensors` |
 | MultiView | folder `<name>/` with `<view>.png` and `cameras.json` |
 
@@ -17,8 +18,9 @@ from typing import Any, NamedTuple
 from framework.artifacts.errors import ArtifactError
 from framework.artifacts.image import Image
 from framework.artifacts.latent_set import LatentSet
+from framework.artifacts.layered_mesh import LayeredMesh
 from framework.artifacts.multi_view import MultiView
-from framework.export.mesh_files import load_mesh, save_mesh
+from framework.export.mesh_files import load_layers, load_mesh, save_layers, save_mesh
 from framework.geometry.mesh import Mesh
 
 
@@ -32,6 +34,7 @@ class _Kind(NamedTuple):
 _KINDS = (
     _Kind(Image, ".png", Image.save, Image.load),
     _Kind(Mesh, ".glb", save_mesh, load_mesh),
+    _Kind(LayeredMesh, ".layers.glb", save_layers, load_layers),
     _Kind(LatentSet, ".safetensors", LatentSet.save, LatentSet.load),
     _Kind(MultiView, "", MultiView.save, MultiView.load),
 )
@@ -56,14 +59,19 @@ def save_artifact(value: object, folder: Path, name: str) -> Path:
 
 def find_artifact(folder: Path, name: str) -> Path | None:
     """Return the file or folder of the artifact `name` in `folder`, or None."""
-    paths = ((kind, folder / (name + kind.suffix)) for kind in _KINDS)
-    return next((path for kind, path in paths if (path.is_file() if kind.suffix else path.is_dir())), None)
+    found = _find(folder, name)
+    return None if found is None else found[1]
 
 
 def load_artifact(folder: Path, name: str) -> Any:
     """Read the artifact `name` of `folder`; ArtifactError when it is missing or damaged, MeshError for a bad mesh."""
-    path = find_artifact(folder, name)
-    if path is None:
+    found = _find(folder, name)
+    if found is None:
         raise ArtifactError(f"{folder}: no artifact '{name}'")
-    suffix = "" if path.is_dir() else path.suffix
-    return next(kind for kind in _KINDS if kind.suffix == suffix).load(path)
+    kind, path = found
+    return kind.load(path)
+
+
+def _find(folder: Path, name: str) -> tuple[_Kind, Path] | None:
+    paths = ((kind, folder / (name + kind.suffix)) for kind in _KINDS)
+    return next(((kind, path) for kind, path in paths if (path.is_file() if kind.suffix else path.is_dir())), None)

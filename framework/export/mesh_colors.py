@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Num
+from jaxtyping import Float, Int
 
 from framework.artifacts.picture_files import check_pixels
 from framework.geometry.mesh import MeshError
+from framework.renderers.materials import sample_texture
 from framework.renderers.shading import linear_from_srgb, srgb_from_linear
 
 TEXTURES = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "TGA")
@@ -59,7 +60,7 @@ def check_textures(geometries: Iterable[Any]) -> None:
     `geometries` are of trimesh, which opens pictures but decodes most of them only when they are used.
     """
     materials = [geometry.visual.material for geometry in geometries if geometry.visual.kind == "texture"]
-    pictures = {id(picture): picture for material in materials if (picture := _texture(material)) is not None}
+    pictures = {id(picture): picture for material in materials if (picture := texture_of(material)) is not None}
     for picture in pictures.values():
         check_pixels(picture)
         if getattr(picture, "format", None) not in (None, *TEXTURES):
@@ -89,19 +90,20 @@ def _split_by_color(faces: Int[np.ndarray, "F 3"], face_colors: np.ndarray) -> C
 def _material_colors(visual: Any, count: int) -> Float[np.ndarray, "V 4"] | None:
     """Texture times material times vertex colour; the products are taken in linear light."""
     material = visual.material
-    picture = _texture(material)
-    tints = [_material_tint(material, picture is not None), _gltf_vertex_colors(visual, count)]
+    picture = texture_of(material)
+    tints = [material_tint(material, picture is not None), gltf_vertex_colors(visual, count)]
     factors = [tint for tint in tints if tint is not None]
     if picture is not None and visual.uv is not None and len(visual.uv) == count:
-        sampled = sample_texture(np.asarray(picture.convert("RGBA")), np.asarray(visual.uv))
-        factors.append(_linear(sampled / 255.0))
+        pixels = torch.from_numpy(np.asarray(picture.convert("RGBA"), dtype=np.float64) / 255.0)
+        uv = torch.from_numpy(np.nan_to_num(np.asarray(visual.uv, dtype=np.float64), posinf=0.0, neginf=0.0))
+        factors.append(_linear(sample_texture(pixels, uv).numpy()))
     if not factors:
         return None
     product = np.prod(np.stack([np.broadcast_to(factor, (count, 4)) for factor in factors]), axis=0)
     return _displayed(product)
 
 
-def _texture(material: Any) -> Any:
+def texture_of(material: Any) -> Any:
     """The material's colour picture (PIL), or None; trimesh makes up a grey 2x2 one for a missing material."""
     picture = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
     if picture is not None and picture.size == (2, 2):
@@ -112,7 +114,7 @@ def _texture(material: Any) -> Any:
     return picture
 
 
-def _material_tint(material: Any, textured: bool) -> Float[np.ndarray, "1 4"] | None:
+def material_tint(material: Any, textured: bool) -> Float[np.ndarray, "1 4"] | None:
     """The material's linear colour, or None where it changes nothing."""
     factor = getattr(material, "baseColorFactor", None)
     if factor is not None:
@@ -131,22 +133,10 @@ def _is_default(diffuse: np.ndarray) -> bool:
     return tuple(diffuse) == tuple(SimpleMaterial().diffuse)
 
 
-def _gltf_vertex_colors(visual: Any, count: int) -> Float[np.ndarray, "V 4"] | None:
+def gltf_vertex_colors(visual: Any, count: int) -> Float[np.ndarray, "V 4"] | None:
+    """Linear colours that a glTF file has beside its texture coordinates, or None."""
     colors = visual.vertex_attributes.get("color")
     return None if colors is None or len(colors) != count else unit_range(colors)
-
-
-def sample_texture(picture: Num[np.ndarray, "H W 4"], uv: Float[np.ndarray, "V 2"]) -> Float[np.ndarray, "V 4"]:
-    """Bilinear samples; u to the right, v up from the bottom row, both repeating outside [0, 1]."""
-    height, width = picture.shape[:2]
-    x = np.nan_to_num(uv[:, 0]) * width - 0.5
-    y = (1.0 - np.nan_to_num(uv[:, 1])) * height - 0.5
-    left, top = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
-    right_part, bottom_part = (x - left)[:, None], (y - top)[:, None]
-    columns, rows = ((left % width, (left + 1) % width), (top % height, (top + 1) % height))
-    upper = picture[rows[0], columns[0]] * (1.0 - right_part) + picture[rows[0], columns[1]] * right_part
-    lower = picture[rows[1], columns[0]] * (1.0 - right_part) + picture[rows[1], columns[1]] * right_part
-    return upper * (1.0 - bottom_part) + lower * bottom_part
 
 
 def _linear(rgba: Float[np.ndarray, "V 4"]) -> Float[np.ndarray, "V 4"]:

@@ -2,27 +2,32 @@
 
 | suffix | written | read |
 | --- | --- | --- |
-| .glb | positions, normals, colours (float) | scenes with transforms, colours, textures baked to vertices; also .gltf |
+| .glb | positions, normals, colours (float), materials with textures; several named parts | the same; also .gltf |
 | .obj | text; positions, normals, RGB in 8 bits | the same, materials and textures |
 | .ply | binary; positions, normals, RGBA in 8 bits | the same |
 | .stl | binary; positions only | the same |
 
+Meshes with textures have them at their vertices too, for the formats that write no textures.
 All keep our frame: +Y up, front +Z. Normals of files are not read: compute them with `mesh.smooth_normals`.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from framework.artifacts.atomic import atomic_file
+from framework.artifacts.layered_mesh import LayeredMesh
 from framework.artifacts.picture_files import UNREADABLE
 from framework.export.glb import glb_bytes
 from framework.export.gltf_checks import check_gltf
 from framework.export.mesh_colors import check_textures, colored_faces
+from framework.export.mesh_materials import Known, appearance_of
 from framework.export.nearby_files import NearbyFiles
+from framework.geometry.appearance import Appearance
 from framework.geometry.mesh import Mesh, MeshError, concatenate
 
 WRITTEN = (".glb", ".obj", ".ply", ".stl")
@@ -44,28 +49,48 @@ def save_mesh(mesh: Mesh, path: Path | str) -> Path:
     suffix = path.suffix.lower()
     if suffix not in WRITTEN:
         raise MeshError(f"{path}: can't write '{suffix}'. Use one of {' '.join(WRITTEN)}")
-    content = glb_bytes(mesh, name=path.stem) if suffix == ".glb" else _trimesh_bytes(mesh, path)
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(content)
-    return path
+    return _write(glb_bytes({path.stem: mesh}) if suffix == ".glb" else _trimesh_bytes(mesh, path), path)
+
+
+def save_layers(layers: LayeredMesh, path: Path | str) -> Path:
+    """Write `layers` as one GLB file with a node for each part, and return the path; errors as `save_mesh`."""
+    path = Path(path)
+    if path.suffix.lower() != ".glb":
+        raise MeshError(f"{path}: parts with names go into .glb files only, not '{path.suffix}'")
+    return _write(glb_bytes(layers.parts), path)
 
 
 def load_mesh(path: Path | str, max_bytes: int = MAX_BYTES) -> Mesh:
-    """Read a mesh file: all parts of a scene in place, merged, with vertex colours if the file has any colours.
+    """Read a mesh file: all parts of a scene in place, merged, with the materials and colours that the file has.
 
     MeshError, naming the file and what to do, for a file that is missing, unreadable, empty, larger than `max_bytes` or
     damaged, and for a mesh without faces, with NaN, without size, or too far from the origin for single precision.
     """
+    return load_layers(path, max_bytes).merged()
+
+
+def load_layers(path: Path | str, max_bytes: int = MAX_BYTES) -> LayeredMesh:
+    """Read a mesh file as parts named like the nodes of its scene (nodes of one name are merged); else `load_mesh`."""
     path = Path(path)
     _check_file(path, max_bytes)
-    parts = _parts(path, max_bytes)
+    parts = [(name, part) for name, part in _read_parts(path, max_bytes) if len(part.faces)]
     if not parts:
         raise MeshError(f"{path}: no triangles found. The file is empty, cut off, or holds only points or lines")
     try:
-        _check_span(np.concatenate([vertices for vertices, _, _ in parts]))
-        return concatenate([Mesh(*part) for part in parts])
+        _check_span(np.concatenate([part.vertices for _, part in parts]))
+        meshes = [(name, Mesh(*part)) for name, part in parts]
     except MeshError as error:
         raise MeshError(f"{path}: {error}") from error
+    together: dict[str, list[Mesh]] = {}
+    for name, mesh in meshes:
+        together.setdefault(name, []).append(mesh)
+    return LayeredMesh({name: concatenate(several) for name, several in together.items()})
+
+
+def _write(content: bytes, path: Path) -> Path:
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(content)
+    return path
 
 
 def _check_file(path: Path, max_bytes: int) -> None:
@@ -84,45 +109,68 @@ def _check_file(path: Path, max_bytes: int) -> None:
         raise MeshError(f"{path}: {size / 2**20:.0f} MiB is more than the limit of {limit}. Simplify the mesh first")
 
 
-def _parts(path: Path, max_bytes: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
-    """World vertices, faces and colours of everything in a file that has triangles."""
+class _Part(NamedTuple):
+    """What `Mesh` is made of, in its order, before it is checked."""
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    colors: np.ndarray | None
+    normals: None
+    appearance: Appearance | None
+
+
+def _read_parts(path: Path, max_bytes: int) -> list[tuple[str, _Part]]:
+    """The triangle geometries of a file in place, with the names of their nodes."""
     linear = path.suffix.lower() in (".glb", ".gltf")
     if linear:
         check_gltf(path, max_bytes)
     try:
         found = _geometries(path, max_bytes)
-        check_textures(geometry for geometry, _ in found)
-        parts = [_placed_part(geometry, matrix, linear) for geometry, matrix in found]
+        check_textures(geometry for _, geometry, _ in found)
+        known: Known = {}
+        return [(name, _placed_part(geometry, matrix, linear, known)) for name, geometry, matrix in found]
     except MeshError as error:
         raise MeshError(f"{path}: {error}") from error
     except _READ_ERRORS as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise MeshError(f"{path}: damaged or not a {path.suffix} file ({reason}). Export it again") from error
-    return [part for part in parts if len(part[1])]
 
 
-def _geometries(path: Path, max_bytes: int) -> list[tuple[Any, np.ndarray]]:
-    """The triangle geometries of a file with their world_from_part matrices."""
+def _geometries(path: Path, max_bytes: int) -> list[tuple[str, Any, np.ndarray]]:
+    """The triangle geometries of a file in its order: node names, geometries, world_from_part matrices."""
     import trimesh  # 0.5 s of import
 
     # process=False: merging vertices can open a closed surface, and would reorder what round trips.
     nearby: Any = NearbyFiles(path, max_bytes)
     scene = trimesh.load_scene(str(path.absolute()), process=False, resolver=nearby)
-    placed = [scene.graph[node] for node in scene.graph.nodes_geometry]
-    found = [(scene.geometry[name], np.asarray(matrix, dtype=np.float64)) for matrix, name in placed]
-    meshes = [(geometry, matrix) for geometry, matrix in found if isinstance(geometry, trimesh.Trimesh)]
-    total = sum(len(geometry.faces) for geometry, _ in meshes)
+    placed = [(node, *scene.graph[node]) for node in scene.graph.nodes_geometry]
+    in_file = {name: number for number, name in enumerate(scene.geometry)}
+    placed.sort(key=lambda entry: in_file[entry[2]])
+    found = [
+        (_part_name(scene, node), scene.geometry[name], np.asarray(matrix, dtype=np.float64))
+        for node, matrix, name in placed
+        if isinstance(scene.geometry[name], trimesh.Trimesh)
+    ]
+    total = sum(len(geometry.faces) for _, geometry, _ in found)
     if total > MAX_FACES:
         raise MeshError(f"{total} triangles with all copies of its parts, more than {MAX_FACES}. Simplify it first")
-    return meshes
+    return found
 
 
-def _placed_part(geometry: Any, matrix: np.ndarray, linear: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """World vertices (float64), faces and colours of one geometry."""
+def _part_name(scene: Any, node: str) -> str:
+    """The node's name in the file: trimesh makes further nodes of a mesh with several materials."""
+    parent = scene.graph.transforms.parents.get(node)
+    return parent if parent and re.fullmatch(re.escape(str(parent)) + "_[0-9a-f]{6}", str(node)) else str(node)
+
+
+def _placed_part(geometry: Any, matrix: np.ndarray, linear: bool, known: Known) -> _Part:
+    """World vertices (float64), faces and looks of one geometry."""
     vertex_index, faces, colors = colored_faces(geometry, linear)
     vertices = np.asarray(geometry.vertices, dtype=np.float64)[vertex_index] @ matrix[:3, :3].T + matrix[:3, 3]
-    mirrored = np.linalg.det(matrix[:3, :3]) < 0
-    return vertices, faces[:, ::-1] if mirrored else faces, colors
+    appearance = appearance_of(geometry, vertex_index, faces, known) if len(faces) else None
+    if np.linalg.det(matrix[:3, :3]) >= 0:
+        return _Part(vertices, faces, colors, None, appearance)
+    return _Part(vertices, faces[:, ::-1], colors, None, None if appearance is None else appearance.flipped())
 
 
 def _check_span(vertices: np.ndarray) -> None:

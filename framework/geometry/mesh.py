@@ -13,11 +13,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 
+from framework.geometry.appearance import Appearance, joined_appearances
+from framework.geometry.checks import MeshError, checked_faces, checked_rows
+
+__all__ = ["Mesh", "MeshError", "concatenate", "normalize", "smooth_normals", "unit_rows"]
+
 COLOR_ROUNDING = 1e-4  # how far outside [0, 1] a colour may lie and still count as rounding
-
-
-class MeshError(ValueError):
-    """A mesh that can't be used: says what is wrong, where, and what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,16 +41,23 @@ class Mesh:
     vertex_normals: Float[np.ndarray, "V 3"] | None = None
     """Normals, float32, unit length by convention (zero where undefined)."""
 
+    appearance: Appearance | None = None
+    """Materials and texture coordinates. A face whose material has a picture shows that instead of its vertex colours,
+    which then stand in wherever pictures are not read."""
+
     def __post_init__(self) -> None:
         set_field = object.__setattr__
-        set_field(self, "vertices", _rows(self.vertices, "vertices", (3,)))
-        set_field(self, "faces", _checked_faces(self.faces, len(self.vertices)))
+        set_field(self, "vertices", checked_rows(self.vertices, "vertices", (3,)))
+        set_field(self, "faces", checked_faces(self.faces, len(self.vertices)))
         if self.vertex_colors is not None:
             set_field(self, "vertex_colors", _checked_colors(self.vertex_colors, len(self.vertices)))
         if self.vertex_normals is not None:
-            normals = _rows(self.vertex_normals, "vertex_normals", (3,))
+            normals = checked_rows(self.vertex_normals, "vertex_normals", (3,))
             _check_count(normals, "vertex_normals", len(self.vertices))
             set_field(self, "vertex_normals", normals)
+        if self.appearance is not None and len(self.appearance.face_material) != len(self.faces):
+            told = len(self.appearance.face_material)
+            raise MeshError(f"appearance: tells of {told} faces, the mesh has {len(self.faces)}")
 
     @property
     def bounds(self) -> Float[np.ndarray, "2 3"]:
@@ -97,13 +105,13 @@ class Mesh:
         return unit_rows(self.area_vectors).astype(np.float32)
 
     def welded_faces(self) -> Int[np.ndarray, "F 3"]:
-        """Faces that index the vertex positions without duplicates (in no particular order), for questions of topology.
+        """Faces in which the first vertex at each position stands for all of them, for questions of topology.
 
         Seams where a file doubles vertices for texture coordinates or hard edges are closed this way.
         """
         # Adding zero turns -0 into 0: they are one position but differ in their bytes.
-        _, index = np.unique(self.vertices + np.float32(0.0), axis=0, return_inverse=True)
-        return index.reshape(-1)[self.faces].astype(np.int64)
+        _, first, index = np.unique(self.vertices + np.float32(0.0), axis=0, return_index=True, return_inverse=True)
+        return first[index.reshape(-1)][self.faces].astype(np.int64)
 
     def welded(self) -> Mesh:
         """The mesh with one vertex per position (with the colour and normal of one of them).
@@ -121,6 +129,7 @@ class Mesh:
             faces=joined.reshape(-1, 3)[solid],
             vertex_colors=None if self.vertex_colors is None else self.vertex_colors[source],
             vertex_normals=None if self.vertex_normals is None else self.vertex_normals[source],
+            appearance=None if self.appearance is None else self.appearance.subset(solid),
         )
 
     def transformed(self, matrix: ArrayLike) -> Mesh:
@@ -135,8 +144,17 @@ class Mesh:
         normals = self.vertex_normals
         if normals is not None:
             normals = unit_rows(normals @ np.linalg.inv(linear))
-        faces = self.faces if determinant > 0 else self.faces[:, ::-1]
-        return replace(self, vertices=self.vertices @ linear.T + transform[:3, 3], faces=faces, vertex_normals=normals)
+        moved = replace(self, vertices=self.vertices @ linear.T + transform[:3, 3], vertex_normals=normals)
+        return moved if determinant > 0 else moved._with_turned_faces()
+
+    def flipped(self) -> Mesh:
+        """The mesh inside out: faces and normals turned to the other side."""
+        normals = None if self.vertex_normals is None else -self.vertex_normals
+        return replace(self._with_turned_faces(), vertex_normals=normals)
+
+    def _with_turned_faces(self) -> Mesh:
+        appearance = None if self.appearance is None else self.appearance.flipped()
+        return replace(self, faces=self.faces[:, ::-1], appearance=appearance)
 
     def subset(self, keep: Bool[np.ndarray, " F"]) -> Mesh:
         """The mesh of the faces in `keep`, without the vertices that no face uses any more."""
@@ -146,6 +164,7 @@ class Mesh:
             faces=faces.reshape(-1, 3),
             vertex_colors=None if self.vertex_colors is None else self.vertex_colors[used],
             vertex_normals=None if self.vertex_normals is None else self.vertex_normals[used],
+            appearance=None if self.appearance is None else self.appearance.subset(keep),
         )
 
 
@@ -164,6 +183,7 @@ def concatenate(meshes: Sequence[Mesh]) -> Mesh:
         faces=np.concatenate([mesh.faces + offset for mesh, offset in zip(meshes, offsets, strict=True)]),
         vertex_colors=np.concatenate([_rgba(mesh) for mesh in meshes]) if colored else None,
         vertex_normals=np.concatenate(normals) if len(normals) == len(meshes) else None,
+        appearance=joined_appearances([(mesh.appearance, len(mesh.faces)) for mesh in meshes]),
     )
 
 
@@ -207,35 +227,10 @@ def _rgba(mesh: Mesh) -> Float[np.ndarray, "V 4"]:
     return rgba
 
 
-def _rows(value: ArrayLike, name: str, widths: tuple[int, ...]) -> Float[np.ndarray, "N W"]:
-    """`value` as a finite float32 (N, W) array with W in `widths`."""
-    rows = np.ascontiguousarray(value, dtype=np.float32)
-    if rows.ndim != 2 or rows.shape[1] not in widths:
-        raise MeshError(f"{name}: expected shape (N, {' or '.join(map(str, widths))}), got {rows.shape}")
-    bad = int((~np.isfinite(rows)).any(axis=1).sum())
-    if bad:
-        raise MeshError(
-            f"{name}: {bad} of {len(rows)} rows hold NaN or infinity. Repair the mesh or remove these vertices"
-        )
-    return rows
-
-
-def _checked_faces(value: ArrayLike, vertex_count: int) -> Int[np.ndarray, "F 3"]:
-    faces = np.asarray(value)
-    if faces.size == 0:
-        raise MeshError("faces: the mesh has no faces. A surface of triangles is needed, not a point cloud")
-    if faces.ndim != 2 or faces.shape[1] != 3 or not np.issubdtype(faces.dtype, np.integer):
-        raise MeshError(f"faces: expected integers of shape (F, 3), got {faces.dtype} of shape {faces.shape}")
-    faces = np.ascontiguousarray(faces, dtype=np.int64)
-    if faces.min() < 0 or faces.max() >= vertex_count:
-        raise MeshError(f"faces: indices {faces.min()} to {faces.max()} don't fit the {vertex_count} vertices")
-    return faces
-
-
 def _checked_colors(value: ArrayLike, vertex_count: int) -> Float[np.ndarray, "V C"]:
     if np.issubdtype(np.asarray(value).dtype, np.integer):
         raise MeshError("vertex_colors: expected floats in [0, 1], got integers. Divide 8-bit colours by 255")
-    colors = _rows(value, "vertex_colors", (3, 4))
+    colors = checked_rows(value, "vertex_colors", (3, 4))
     _check_count(colors, "vertex_colors", vertex_count)
     low, high = (float(colors.min()), float(colors.max())) if colors.size else (0.0, 1.0)
     if low < -COLOR_ROUNDING or high > 1.0 + COLOR_ROUNDING:

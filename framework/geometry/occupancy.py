@@ -11,7 +11,7 @@ import logging
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from framework.geometry.mesh import Mesh
 from framework.optional import has, require
@@ -68,15 +68,36 @@ def plain_winding_number(mesh: Mesh, points: Float[np.ndarray, "P 3"]) -> Float[
 
 def signed_distance(mesh: Mesh, points: Float[np.ndarray, "P 3"]) -> Float[np.ndarray, " P"]:
     """Distance of each point to the surface, float32, negative inside (as `inside(method="auto")` decides)."""
+    distance = unsigned_distance(mesh, points)
+    return np.where(inside(mesh, points), -distance, distance).astype(np.float32)
+
+
+def closest_points(
+    mesh: Mesh, points: Float[np.ndarray, "P 3"]
+) -> tuple[Float[np.ndarray, "P 3"], Int[np.ndarray, " P"]]:
+    """The nearest place of the surface to each point, and the face that it lies on."""
+    queries = _checked_points(points)
+    if has("igl"):
+        igl = require("igl", extra="mesh", attribute="point_mesh_squared_distance")
+        found = igl.point_mesh_squared_distance(queries, mesh.vertices.astype(np.float64), mesh.faces)
+        return np.asarray(found[2]), np.asarray(found[1], dtype=np.int64).reshape(-1)
+    import trimesh
+
+    _warn_slow("nearest points", "igl", "libigl")
+    surface = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
+    places, _, faces = trimesh.proximity.closest_point(surface, queries)
+    return np.asarray(places), np.asarray(faces, dtype=np.int64)
+
+
+def unsigned_distance(mesh: Mesh, points: Float[np.ndarray, "P 3"]) -> Float[np.ndarray, " P"]:
+    """Distance of each point to the surface."""
     queries = _checked_points(points)
     if has("igl"):
         igl = require("igl", extra="mesh", attribute="point_mesh_squared_distance")
         vertices = mesh.vertices.astype(np.float64)
-        distance = np.sqrt(igl.point_mesh_squared_distance(queries, vertices, mesh.faces)[0])
-    else:
-        _warn_slow("distances", "igl", "libigl")
-        distance = _trimesh_distance(mesh, queries)
-    return np.where(inside(mesh, queries), -distance, distance).astype(np.float32)
+        return np.sqrt(np.asarray(igl.point_mesh_squared_distance(queries, vertices, mesh.faces)[0]))
+    _warn_slow("distances", "igl", "libigl")
+    return _trimesh_distance(mesh, queries)
 
 
 def _parity(mesh: Mesh, points: Float[np.ndarray, "P 3"]) -> Bool[np.ndarray, " P"]:

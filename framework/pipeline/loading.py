@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image as PilImage
 
 from framework.artifacts.image import Image
+from framework.artifacts.layered_mesh import LayeredMesh
 from framework.config.build import from_dict
 from framework.config.choice import Choice
 from framework.config.compose import compose, resolve
 from framework.data.pictures import read_picture
-from framework.export.mesh_files import save_mesh
+from framework.export.mesh_files import save_layers, save_mesh
 from framework.geometry.mesh import Mesh
 from framework.pipeline.assembly import build_pipeline, choose_device, plan_method, resolve_weights
 from framework.pipeline.case import Case
@@ -45,13 +46,17 @@ class Result:
 
     @property
     def mesh(self) -> Mesh:
-        """The final mesh; PredictionError when the method makes none."""
+        """The final mesh, its layers merged if it has any; PredictionError when the method makes none."""
         if self.mesh_name is None:
             raise PredictionError(f"this method makes no mesh but {', '.join(self.artifacts)}: see .artifacts")
-        return self.artifacts[self.mesh_name]
+        shape = self.artifacts[self.mesh_name]
+        return shape.merged() if isinstance(shape, LayeredMesh) else shape
 
     def save(self, path: str | Path) -> Path:
-        """Write the mesh as .glb, .obj, .ply or .stl and return the path."""
+        """Write the mesh as .glb (with its layers as parts), .obj, .ply or .stl and return the path."""
+        shape = self.artifacts.get(self.mesh_name or "")
+        if isinstance(shape, LayeredMesh) and Path(path).suffix.lower() == ".glb":
+            return save_layers(shape, path)
         return save_mesh(self.mesh, Path(path))
 
 

@@ -6,6 +6,7 @@ Reads artifacts only, so it serves every method.
 from collections.abc import Sequence
 
 from framework.artifacts.image import Image
+from framework.artifacts.layered_mesh import LayeredMesh
 from framework.export.video import save_video
 from framework.geometry.mesh import Mesh
 from framework.pipeline.case import Case
@@ -23,8 +24,9 @@ FRAMES_PER_SECOND = 16
 
 
 def last_mesh(stages: Sequence[PlannedStage]) -> str | None:
-    """Return the name of the mesh that the chain ends with: the last one that a stage gives; None when none does."""
-    meshes = [name for stage in stages for name, kind in stage.stage_class.gives.items() if issubclass(kind, Mesh)]
+    """Return the name of the mesh, or the mesh in layers, that a stage gives last; None when none gives any."""
+    shapes = (Mesh, LayeredMesh)
+    meshes = [name for stage in stages for name, kind in stage.stage_class.gives.items() if issubclass(kind, shapes)]
     return meshes[-1] if meshes else None
 
 
@@ -35,7 +37,8 @@ def present(case: Case, mesh_name: str, rasterizer: Rasterizer, with_turntable: 
     """
     if not case.has(mesh_name):
         return []
-    mesh: Mesh = case.read(mesh_name)
+    shape: Mesh | LayeredMesh = case.read(mesh_name)
+    mesh = shape.merged() if isinstance(shape, LayeredMesh) else shape
     Image.from_uint8(preview(mesh, rasterizer)).save(case.folder / PREVIEW_FILE)
     if not with_turntable:
         return [PREVIEW_FILE]

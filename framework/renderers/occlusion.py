@@ -44,7 +44,7 @@ def exposure(
     raised = (points - centre) / radius + 1.5 * pixel * normals
     seen = torch.zeros_like(points[:, 0])
     total = torch.zeros_like(seen)
-    sphere = _sphere_directions(directions).to(points)
+    sphere = sphere_directions(directions).to(points)
     useful = (sphere @ normals.t() > 0).any(1)
     for toward in sphere[useful].split(_BATCH):
         clip_from_world = _looking_along(-toward)
@@ -73,8 +73,8 @@ def with_exposure(surface: Surface, rasterizer: Rasterizer) -> Surface:
     return replace(surface, exposure=of_vertex.index_select(0, surface.corner_vertices))
 
 
-def _sphere_directions(count: int) -> Tensor:
-    """(D, 3) unit vectors spread evenly (spherical Fibonacci lattice)."""
+def sphere_directions(count: int) -> Tensor:
+    """Return (D, 3) unit vectors spread evenly over the sphere (spherical Fibonacci lattice)."""
     number = torch.arange(count, dtype=torch.float64) + 0.5
     height = 1 - 2 * number / count
     angle = number * torch.pi * (3 - 5**0.5)

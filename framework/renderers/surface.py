@@ -15,7 +15,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from framework.geometry.mesh import Mesh
+from framework.geometry.mesh import smooth_normals as mesh_normals
 from framework.geometry.normals import area_normals, smooth_normals
+from framework.renderers.materials import Textures, textures_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +42,8 @@ class Surface:
     exposure: Tensor | None = None
     """(N,) float32 share of the surroundings that each corner sees, in [0, 1]; none: not computed."""
 
-    uv: Tensor | None = None
-    """(N, 2) texture coordinates, (0, 0) at the upper left; none: not textured."""
-
-    texture: Tensor | None = None
-    """(T, S, 3) float32 sRGB in [0, 1]; goes before `colors` where there are coordinates."""
+    textures: Textures | None = None
+    """Materials, by face; none: the colours alone."""
 
     labels: Tensor | None = None
     """(V,) int64 label of each vertex, at least 0, such as the part that it belongs to; none: all 0."""
@@ -65,22 +64,26 @@ def surface_of(mesh: Mesh, crease_degrees: float | None = None, device: torch.de
     """
     positions, faces = torch.from_numpy(mesh.vertices).to(device), torch.from_numpy(mesh.faces).to(device)
     corner_faces = faces
+    # Files double the vertices at the seams of their textures; the surface goes on there.
+    joined = faces if mesh.appearance is None else torch.from_numpy(mesh.welded_faces()).to(device)
     if mesh.vertex_normals is not None:
         normals = torch.from_numpy(mesh.vertex_normals).to(device)
-    elif crease_degrees is None:
+    elif crease_degrees is not None:
+        normals, corner_faces = _creased_normals(area_normals(positions, faces), joined, crease_degrees)
+    elif mesh.appearance is None:
         normals = smooth_normals(positions, faces)
     else:
-        normals, corner_faces = _creased_normals(positions, faces, crease_degrees)
-    surface = Surface(positions, faces, corner_faces, normals)
+        normals = torch.from_numpy(mesh_normals(mesh)).to(device)
+    textures = None if mesh.appearance is None else textures_of(mesh.appearance, device)
+    surface = Surface(positions, faces, corner_faces, normals, textures=textures)
     if mesh.vertex_colors is None:
         return surface
     colors = torch.from_numpy(np.ascontiguousarray(mesh.vertex_colors[:, :3])).to(device)
     return replace(surface, colors=colors if corner_faces is faces else colors[surface.corner_vertices])
 
 
-def _creased_normals(positions: Tensor, faces: Tensor, crease_degrees: float) -> tuple[Tensor, Tensor]:
+def _creased_normals(of_face: Tensor, faces: Tensor, crease_degrees: float) -> tuple[Tensor, Tensor]:
     """(3F, 3) normals, one for each corner, averaged over the faces around it that bend by less than the crease."""
-    of_face = area_normals(positions, faces)
     direction = normalize(of_face, dim=1)
     corner, other = _pairs_at_vertices(faces.reshape(-1))
     smooth = (direction[corner // 3] * direction[other // 3]).sum(1) > np.cos(np.deg2rad(crease_degrees))

@@ -25,7 +25,12 @@ _WRAPS = get_args(Wrap)
 def texture(image: Tensor, uv: Tensor, derivatives: Tensor | None = None, wrap: Wrap = "repeat") -> Tensor:
     """Return (B, H, W, C) samples of `image` (1 or B, T, S, C) at `uv` (B, H, W, 2); see `Rasterizer.texture`."""
     _check(image, uv, derivatives, wrap)
-    levels = [image] if derivatives is None else pyramid(image)
+    return sample_levels([image] if derivatives is None else pyramid(image), uv, derivatives, wrap)
+
+
+def sample_levels(levels: list[Tensor], uv: Tensor, derivatives: Tensor | None = None, wrap: Wrap = "repeat") -> Tensor:
+    """The same from a pyramid that was made before, whose first level is the texture itself."""
+    image = levels[0]
     table = _Table(levels, uv.shape, wrap)
     flat = uv.reshape(-1, 2)
     if derivatives is None:

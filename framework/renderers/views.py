@@ -50,7 +50,7 @@ def render_mesh(
     """Return pictures (B, H, W, C) float32 of `mesh` from `cameras` (B), one entry for each mode, on their device.
 
     shaded, lambert, phong, color, normal: RGBA in [0, 1], straight alpha, colour 0 where alpha is 0. shaded: studio
-    light, sRGB. lambert, phong: one lamp (`light`), computed in the colours' own values. color: texture or vertex
+    light, sRGB. lambert, phong: one lamp (`light`), computed in the colours' own values. color: textures or vertex
     colours (clay if there are none) without light, sRGB. normal: world-space normals as (n + 1) / 2, turned towards the
     viewer where a face is seen from behind. position: world positions and alpha. depth: (..., 1) distance from the
     camera plane in world units, 0 where nothing is seen. label: (..., 1) label of the nearest corner of the face seen,
@@ -134,7 +134,7 @@ class _Drawing:
         """(M, C) of everything that the surface knows of its corners, interpolated in one go."""
         surface = self.surface
         exposure = None if surface.exposure is None else surface.exposure[:, None]
-        known = {"normal": surface.normals, "color": surface.colors, "exposure": exposure, "uv": surface.uv}
+        known = {"normal": surface.normals, "color": surface.colors, "exposure": exposure}
         present = {name: values for name, values in known.items() if values is not None}
         stacked = torch.cat(list(present.values()), 1)
         picture = self.rasterizer.interpolate(stacked[None], self.fragments, surface.corner_faces)
@@ -143,20 +143,21 @@ class _Drawing:
 
     def _colors(self) -> Tensor:
         """(M, 3) sRGB."""
-        if self.surface.texture is not None and self.surface.uv is not None:
-            return self._texture_colors(self.surface.texture, self.surface.uv)
-        colors = self._corner_values.get("color")
+        colors, textures = self._corner_values.get("color"), self.surface.textures
+        if textures is not None:
+            picture = self.rasterizer.interpolate(textures.uv[None], self.fragments, textures.uv_faces)
+            uv = picture.view(-1, 2).index_select(0, self.pixel)
+            face = self.fragments.face_index.flatten().index_select(0, self.pixel)
+            return textures.colors(uv, face, colors, self._texture_steps() if textures.has_pictures else None)
         return self.surface.positions.new_tensor(CLAY).expand(len(self.pixel), 3) if colors is None else colors
 
-    def _texture_colors(self, texture: Tensor, uv: Tensor) -> Tensor:
-        """(M, 3) sRGB samples, from averaged copies where the texture is seen small."""
-        shape, corner_faces = self.fragments.face_index.shape, self.surface.corner_faces
-        seen = self._corner_values["uv"]
-        coordinates = seen.new_zeros(shape.numel(), 2).index_copy(0, self.pixel, seen).view(*shape, 2)
-        of_corners = self.clip[:, self.surface.corner_vertices]
-        steps = screen_derivatives(uv[None], self.fragments, of_corners, corner_faces)
-        samples = self.rasterizer.texture(texture[None], coordinates, steps)
-        return samples.view(-1, texture.shape[2]).index_select(0, self.pixel)
+    def _texture_steps(self) -> Tensor:
+        """(M, 2, 2) how texture coordinates change from a pixel to the next."""
+        textures, faces = self.surface.textures, self.surface.faces
+        assert textures is not None
+        corners = torch.arange(faces.numel(), device=faces.device).view(-1, 3)
+        uv, clip = textures.uv[textures.uv_faces.flatten()], self.clip[:, faces.flatten()]
+        return screen_derivatives(uv[None], self.fragments, clip, corners).view(-1, 2, 2).index_select(0, self.pixel)
 
     def _labels(self) -> Tensor:
         """(B, H, W, 1) label of the corner with the largest weight, -1 where nothing is seen."""

@@ -8,6 +8,7 @@ import pytest
 from framework.artifacts.errors import ArtifactError
 from framework.artifacts.image import Image
 from framework.artifacts.latent_set import LatentSet
+from framework.artifacts.layered_mesh import LayeredMesh
 from framework.artifacts.multi_view import MultiView
 from framework.export.artifact_files import find_artifact, load_artifact, save_artifact
 from framework.geometry.mesh import Mesh
@@ -21,6 +22,7 @@ TRIANGLE = Mesh(vertices=np.eye(3, dtype=np.float32), faces=np.array([[0, 1, 2]]
     [
         (IMAGE, "thing.png"),
         (TRIANGLE, "thing.glb"),
+        (LayeredMesh({"only": TRIANGLE}), "thing.layers.glb"),
         (LatentSet(np.zeros((2, 3))), "thing.safetensors"),
         (MultiView({"front": IMAGE}), "thing"),
     ],

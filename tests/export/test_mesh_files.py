@@ -12,7 +12,6 @@ import pytest
 import trimesh
 from PIL import Image
 
-from framework.export.mesh_colors import sample_texture
 from framework.export.mesh_files import WRITTEN, load_mesh, save_mesh
 from framework.geometry.mesh import Mesh, MeshError, smooth_normals
 
@@ -169,15 +168,6 @@ def test_an_obj_without_materials_has_no_colours_and_quads_are_split(tmp_path: P
     assert mesh.vertex_colors is None
     assert mesh.area == pytest.approx(1.0)
     assert len(mesh.faces) == 2
-
-
-def test_texture_samples_are_bilinear_and_repeat() -> None:
-    picture = RANDOM.random((4, 8, 4))
-    centre = np.array([[(3 + 0.5) / 8, 1 - (1 + 0.5) / 4]])
-    np.testing.assert_allclose(sample_texture(picture, centre)[0], picture[1, 3])
-    np.testing.assert_allclose(sample_texture(picture, centre + [[3, -2]])[0], picture[1, 3])
-    between = np.array([[4 / 8, 1 - 2 / 4]])
-    np.testing.assert_allclose(sample_texture(picture, between)[0], picture[1:3, 3:5].mean(axis=(0, 1)))
 
 
 # ---- files that can't be used

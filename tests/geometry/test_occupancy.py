@@ -7,7 +7,15 @@ import pytest
 
 from framework.geometry import occupancy
 from framework.geometry.mesh import Mesh, concatenate
-from framework.geometry.occupancy import inside, is_closed, plain_winding_number, signed_distance, winding_number
+from framework.geometry.occupancy import (
+    closest_points,
+    inside,
+    is_closed,
+    plain_winding_number,
+    signed_distance,
+    unsigned_distance,
+    winding_number,
+)
 
 CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * np.array([0.5, 0.6, 0.7])
 SIDES = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]]
@@ -94,3 +102,17 @@ def test_bad_points_are_refused() -> None:
     for points in (np.zeros((4, 2)), np.full((1, 3), np.nan)):
         with pytest.raises(ValueError, match="points"):
             inside(BOX, points)
+
+
+@pytest.mark.parametrize("use", [None, "bare"])
+def test_nearest_places_lie_on_their_faces(use: str | None, request: pytest.FixtureRequest) -> None:
+    if use is None:
+        pytest.importorskip("igl", reason="needs the extra 'mesh'")
+    else:
+        request.getfixturevalue(use)
+    points = np.array([[0.0, 0.2, 2.0], [0.4, 0.1, 0.0], [3.0, 3.0, 3.0]])
+    places, faces = closest_points(BOX, points)
+    np.testing.assert_allclose(places, [[0.0, 0.2, 0.7], [0.5, 0.1, 0.0], [0.5, 0.6, 0.7]], atol=1e-6)
+    to_plane = (BOX.face_normals()[faces] * (places - BOX.triangles[faces, 0])).sum(axis=1)
+    np.testing.assert_allclose(to_plane, 0, atol=1e-6)
+    np.testing.assert_allclose(unsigned_distance(BOX, points), np.linalg.norm(points - places, axis=1), atol=1e-6)

@@ -23,6 +23,8 @@ class Tolerance:
 
     atol: float = 0.0
     rtol: float = 0.0
+    outside: float = 0.0
+    """Share of the rows (entries of the first axis) that may differ by more."""
     share: float = 0.0
     """Part of the entries that may differ by more."""
     most: float = np.inf
@@ -35,7 +37,7 @@ class Tolerance:
     """Only entries that are -1 on neither side count."""
 
     def __str__(self) -> str:
-        named = (("atol", self.atol), ("rtol", self.rtol), ("share", self.share))
+        named = (("atol", self.atol), ("rtol", self.rtol), ("outside", self.outside), ("share", self.share))
         parts = [f"{name} {value:g}" for name, value in named if value]
         parts += [f"{name} {value:g}" for name, value in (("most", self.most), ("mean", self.mean)) if value < np.inf]
         return ", ".join(parts) or "exact"
@@ -99,16 +101,19 @@ def measured(fixture: Fixture, given: Mapping[str, Any]) -> Iterator[tuple[str, 
 def tolerance_of(fixture: Fixture, output: str, dtype: np.dtype) -> Tolerance:
     """What may differ: the entry for the output, else for its dtype or kind, else the general one.
 
-    Integers and truth values are exact unless an entry names the output, the dtype, or the kind (`integer`). Kinds are
-    `float`, `integer`; `all` and `others` are general. FixtureError if floats have no tolerance.
+    An entry may name the last word of outputs, as `colours` does for `old_colors`. Integers and truth values are exact
+    unless an entry names the output, its last word, the dtype, or the kind (`integer`). Kinds are `float`, `integer`;
+    `all` and `others` are general; `fraction` is the share of rows that may lie outside the general tolerance of
+    floats. FixtureError if floats have no tolerance.
     """
     stated = fixture.facts.get("tolerance") or {}
     exact_kind = dtype.kind in "biu"
     kinds = (dtype.name, "integer" if exact_kind else "float")
     general = () if exact_kind else ("all", "others")
-    # `volume` is said of a result `signed_volume` too.
-    last_word = (output.rsplit("_", 1)[-1],) if output in fixture.config else ()
-    for key in (output, _base_name(output), *last_word, *kinds, *general):
+    # `aligned` is said of `aligned_b` too, `volume` of a result `signed_volume`, `colours` of `old_colors`.
+    last_word = _base_name(output).rpartition("_")[2]
+    words = (*(key for key in stated if output.startswith(f"{key}_")), last_word, last_word.replace("color", "colour"))
+    for key in (output, _base_name(output), *words, *kinds, *general):
         if key in stated:
             tolerance = _read_tolerance(stated[key])
             if tolerance is not None:
@@ -116,15 +121,23 @@ def tolerance_of(fixture: Fixture, output: str, dtype: np.dtype) -> Tolerance:
     if exact_kind or stated.get("exact") is True:
         return Tolerance()
     if not stated.keys() & {"atol", "rtol"}:
-        for key in stated:  # `aligned` is said of `aligned_b` too
-            if output.startswith(f"{key}_") and (tolerance := _read_tolerance(stated[key])):
-                return tolerance
         raise FixtureError(f"states no tolerance for {output}")
-    return Tolerance(float(stated.get("atol", 0)), float(stated.get("rtol", 0)))
+    return Tolerance(
+        float(stated.get("atol", 0)), float(stated.get("rtol", 0)), outside=_fraction(stated.get("fraction"))
+    )
+
+
+def _fraction(entry: Any) -> float:
+    """A share given as a number or in words, as in `up to 1 % of vertices`."""
+    if isinstance(entry, int | float):
+        return float(entry)
+    percent = re.search(r"([\d.]+) ?%", str(entry))
+    return float(percent[1]) / 100 if percent else 0.0
 
 
 def _read_tolerance(entry: Any) -> Tolerance | None:
-    """A tolerance given as a number, as {"atol", "rtol"}, as "exact", "atol 1e-5, rtol 1e-4" or `_worded`; None: words.
+    """A tolerance given as a number, as {"atol", "rtol"}, as "exact", "+-1", "atol 1e-5, rtol 1e-4" or `_worded`;
+    None: words.
 
     {"where": "valid in both"} leaves out entries that are -1 on either side.
     """
@@ -135,6 +148,9 @@ def _read_tolerance(entry: Any) -> Tolerance | None:
         return Tolerance(float(entry))
     if entry in ("exact", "equal"):
         return Tolerance()
+    either_way = re.fullmatch(r"\+-([\d.]+(?:e-?\d+)?)", str(entry))
+    if either_way:
+        return Tolerance(float(either_way[1]))
     named = dict(re.findall(r"\b(atol|rtol) ([\d.]+(?:e-?\d+)?)", str(entry)))
     return Tolerance(**{name: float(value) for name, value in named.items()}) if named else _worded(str(entry))
 
@@ -259,5 +275,7 @@ def _judged(name: str, found: np.ndarray, wanted: np.ndarray, tolerance: Toleran
         excused = difference <= tolerance.most  # not so for NaN
     mean = float(difference.mean()) if difference.size else 0.0
     few = np.count_nonzero(outside) <= tolerance.share * outside.size
+    rows = outside.reshape(len(outside), -1).any(axis=1) if outside.ndim else outside
+    few = few or np.count_nonzero(rows) <= tolerance.outside * rows.size
     largest = float(np.nan_to_num(difference, nan=np.inf).max(initial=0.0))
     return Row(name, largest, tolerance, bool(few and np.all(excused) and mean <= tolerance.mean))

@@ -221,6 +221,12 @@ def test_stored_inputs_are_no_outputs(make: Make) -> None:
         ({"a": "same count; or Hausdorff < 1e-5"}, "a", "float32", Tolerance(1e-5)),
         ({"a": "mean abs < 1e-4, 75% of pixels within 1e-3"}, "a", "float32", Tolerance(1e-3, share=0.25, mean=1e-4)),
         ({"a": {"atol": 1e-5, "where": "valid in both"}}, "a", "float32", Tolerance(1e-5, filled=True)),
+        ({"positions": 1e-6, "colours": "+-1"}, "old_positions", "float64", Tolerance(1e-6)),
+        ({"positions": 1e-6, "colours": "+-1"}, "old_colors", "uint8", Tolerance(1)),
+        ({"positions": 1e-6, "colours": "+-1"}, "old_faces", "int32", Tolerance()),
+        ({"atol": 1e-3, "fraction": "allow up to 2.5 % of rows"}, "a", "float32", Tolerance(1e-3, outside=0.025)),
+        ({"atol": 1e-3, "fraction": 0.1}, "a", "float32", Tolerance(1e-3, outside=0.1)),
+        ({"atol": 1e-3, "fraction": 0.1}, "a", "int32", Tolerance()),
     ],
 )
 def test_tolerances(make: Make, stated: dict[str, Any], output: str, dtype: str, expected: Tolerance) -> None:
@@ -262,6 +268,15 @@ def test_results_among_the_facts_are_compared(make: Make) -> None:
     rows = compare(fixture, {"ramp": RAMP, "signed_volume": 2.15, "size": 5, "other": 1.0})
     assert [(row.output, row.passed) for row in rows] == [("ramp", True), ("signed_volume", True)]
     assert not compare(fixture, {"ramp": RAMP, "signed_volume": 2.25})[1].passed
+
+
+@pytest.mark.parametrize(("wrong", "passed"), [(0, True), (1, True), (2, True), (3, False)])
+def test_a_share_of_the_rows_may_lie_outside(make: Make, wrong: int, passed: bool) -> None:
+    fixture = make({"a": np.zeros((20, 3), np.float32)}, tolerance={"atol": 1e-3, "fraction": "up to 10 %"})
+    given = np.zeros((20, 3), np.float32)
+    given[:wrong] = 7.0
+    (row,) = compare(fixture, {"a": given})
+    assert (row.passed, row.difference) == (passed, 7.0 if wrong else 0.0)
 
 
 def test_floats_without_a_tolerance_are_an_error(make: Make) -> None:

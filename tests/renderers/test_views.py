@@ -11,7 +11,7 @@ from framework.geometry.camera import Camera, orbit
 from framework.geometry.mesh import Mesh
 from framework.geometry.normals import smooth_normals
 from framework.renderers.shading import CLAY, PointLight
-from framework.renderers.surface import Surface, surface_of
+from framework.renderers.surface import surface_of
 from framework.renderers.torch_rasterizer import TorchRasterizer
 from framework.renderers.views import CANONICAL_VIEWS, MODES, canonical_cameras, render_mesh, render_surface
 
@@ -126,24 +126,6 @@ def test_lamp_in_the_world_lights_what_turns_to_it() -> None:
     assert abs(row - 40) <= 1 and abs(column - (40 + 0.8 * 40.5 * np.sin(np.pi / 4))) <= 1
     assert 0.28 < highlight.max() <= 0.3 and (highlight[:, :40] == 0).all()
     assert (drawn["phong"][3, 40, 40, :3] - 0.1).abs().max() < 0.01, "the side away from the lamp"
-
-
-def test_textures_go_before_colours() -> None:
-    """A square with a texture of four fields: upper left red, upper right green, lower left blue, lower right white."""
-    corners = torch.tensor([[-1.0, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]])
-    faces = torch.tensor([[0, 1, 2], [0, 2, 3]])
-    fields = torch.tensor([[[1.0, 0, 0], [0, 1, 0]], [[0, 0, 1], [1, 1, 1]]])
-    surface = Surface(
-        corners,
-        faces,
-        faces,
-        torch.tensor([[0.0, 0, 1]]).expand(4, 3),
-        colors=torch.zeros(4, 3),
-        uv=torch.tensor([[0.0, 1], [1, 1], [1, 0], [0, 0]]),
-        texture=fields.repeat_interleave(8, 0).repeat_interleave(8, 1),
-    )
-    picture = render_surface(surface, canonical_cameras(1.0)[:1], 32, RASTERIZER, ("color",))["color"][0, ..., :3]
-    torch.testing.assert_close(picture[[4, 4, 27, 27], [4, 27, 4, 27]], fields.view(4, 3))
 
 
 def test_supersampling_averages_colours_over_the_covered_part_only() -> None:

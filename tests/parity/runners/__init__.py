@@ -62,6 +62,12 @@ RUNNERS: dict[tuple[str, str], str] = {
     ("stylesdf", "surface_frame"): f"{_STYLESDF}.surfaces:surface_frame",
     ("stylesdf", "mesh_extraction"): f"{_STYLESDF}.surfaces:mesh_extraction",
     ("stylesdf", "depth_mesh"): f"{_STYLESDF}.surfaces:depth_mesh",
+    ("craftsman", "refine_poisson"): f"{_CRAFTSMAN}.blending:refine_poisson",
+    ("pshuman", "cameras"): f"{_PSHUMAN}.cameras:cameras",
+    ("pshuman", "color_projection"): f"{_PSHUMAN}.coloring:color_projection",
+    ("pshuman", "smplx_lbs"): f"{_PSHUMAN}.bodies:smplx_lbs",
+    ("stdgen", "color_projection"): f"{_STDGEN}.coloring:color_projection",
+    ("stdgen", "mesh_files"): f"{_STDGEN}.mesh_files:mesh_files",
 }
 """(method, family) -> "module:function"; names only, so that one broken runner does not stop the others."""
 
