@@ -27,9 +27,10 @@ State = Literal["works", "missing", "broken", "note"]
 PURPOSES = {
     "data": "sets of shapes in one LMDB file",
     "video": "turntables as MP4 (with its own ffmpeg) instead of GIF",
-    "warp": "the faster rasterizer, renderer=warp",
-    "mesh": "simplification, and inside tests of open or overlapping meshes",
+    "mesh": "simplification, texture coordinates, and inside tests of open or overlapping meshes",
     "log": "metrics in tensorboard and wandb",
+    "human": "body models from their authors' files",
+    "warp": "the faster rasterizer (renderer=warp), and distances to meshes on the GPU with gradients",
     "matting": "cutting objects out of busy backgrounds",
     "test": "the test suite",
     "dev": "style and type checks",

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from framework import registry
 from framework.config.build import from_dict
-from framework.export.mesh_files import load_mesh, save_mesh
+from framework.export.mesh_files import load_layers, save_layers, save_mesh
 from framework.systems.system import System
 from framework.tasks.config import ExportOptions, TrainOptions
 from framework.trainers.run_folder import RunFolder
@@ -72,14 +72,22 @@ def export_weights(folder: RunFolder, output: Path, *, half: bool = False) -> Pa
 
 
 def export_meshes(folder: Path, output: Path, suffix: str) -> list[Path]:
-    """Convert every mesh of every case to `<output>/<case>.<suffix>`, or `<case>_<mesh>` where a case has several."""
+    """Convert every mesh of every case to `<output>/<case>.<suffix>`, or `<case>_<mesh>` where a case has several.
+
+    Meshes in layers keep them as parts of a GLB file, and are merged in other formats.
+    """
     written = []
     for record in sorted(folder.glob(f"*/{CASE_FILE}")):
         meshes = sorted(record.parent.glob("*.glb"))
         for mesh in meshes:
-            name = record.parent.name if len(meshes) == 1 else f"{record.parent.name}_{mesh.stem}"
+            own = mesh.name.removesuffix(".glb").removesuffix(".layers")
+            name = record.parent.name if len(meshes) == 1 else f"{record.parent.name}_{own}"
             written.append(output / f"{name}.{suffix}")
-            save_mesh(load_mesh(mesh), written[-1])
+            layers = load_layers(mesh)
+            if suffix == "glb" and len(layers.parts) > 1:
+                save_layers(layers, written[-1])
+            else:
+                save_mesh(layers.merged(), written[-1])
     if not written:
         raise ExportError(f"run {folder} has no meshes: no case in it has a .glb file. Give the id of a prediction")
     return written

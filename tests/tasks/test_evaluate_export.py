@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from framework.artifacts.layered_mesh import LayeredMesh
 from framework.cli import main
-from framework.export.mesh_files import load_mesh, save_mesh
+from framework.export.mesh_files import load_layers, load_mesh, save_layers, save_mesh
 from framework.geometry.mesh import Mesh
 from framework.systems.system import System
+from framework.tasks.export import CASE_FILE, export_meshes
 from framework.testing.tiny import register_tiny
 from framework.trainers.run_folder import RUN_ID_VARIABLE
 
@@ -93,3 +95,19 @@ def test_meshes_of_a_prediction_in_another_format(tmp_path: Path, monkeypatch: p
     assert sorted(path.stem for path in Path("out").iterdir()) == ["chair", "doll_body", "doll_hair"]
     assert load_mesh(Path(f"out/chair.{suffix}")).volume == pytest.approx(1 / 6, rel=1e-4)
     assert main(["export", "run=p"]) == 1  # It has no weights.
+
+
+def test_layers_stay_parts_of_a_glb_and_are_merged_elsewhere(tmp_path: Path) -> None:
+    case = tmp_path / "run" / "person"
+    case.mkdir(parents=True)
+    (case / CASE_FILE).write_text("{}")
+    triangle = Mesh(np.eye(3), np.array([[0, 1, 2]]))
+    save_layers(LayeredMesh({"hair": triangle, "body": triangle}), case / "result.layers.glb")
+    (glb,) = export_meshes(tmp_path / "run", tmp_path / "out", "glb")
+    assert glb.name == "person.glb"
+    assert list(load_layers(glb).parts) == ["hair", "body"]
+    (obj,) = export_meshes(tmp_path / "run", tmp_path / "out", "obj")
+    assert len(load_mesh(obj).faces) == 2
+    save_mesh(triangle, case / "coarse.glb")
+    names = [path.name for path in export_meshes(tmp_path / "run", tmp_path / "out", "glb")]
+    assert names == ["person_coarse.glb", "person_result.glb"]
