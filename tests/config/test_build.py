@@ -130,7 +130,7 @@ def test_whole_floats_are_whole_numbers() -> None:
         ({"count": 1, "table": {"a": "x"}}, "outer.table.a: expected whole number, got 'x'."),
         ({"count": 1, "either": 1.5}, "outer.either: expected whole number | text, got 1.5."),
         ({"count": 1, "drawn": "torch"}, "outer.drawn: expected a mapping with `type: <renderer>`, got 'torch'."),
-        ({"count": 1, "drawn": {"chunk": 3}}, "outer.drawn: nothing is chosen. Give it: outer.drawn=<one of torch>."),
+        ({"count": 1, "drawn": {"chunk": 3}}, "outer.drawn: nothing is chosen. Give it: outer.drawn=<one of auto, "),
         (
             {"count": 1, "drawn": {"type": "torhc"}},
             "outer.drawn.type: renderer 'torhc' is not registered. Nearest: torch.",
