@@ -116,6 +116,27 @@ def test_forged_fragments_are_refused(name: str, change: dict[str, Tensor], mess
             call()
 
 
+@pytest.mark.parametrize("name", ["torch", "warp"])
+def test_kinds_of_numbers_may_be_mixed(name: str) -> None:
+    """Attributes and images of other floating types than the positions; the wider one wins, the image's own stays."""
+    rasterizer, faces = rasterizer_called(name), torch.tensor([[0, 1, 2]])
+    corners = torch.tensor([[[-1.0, -1, 0, 1], [1, -1, 0, 1], [0, 1, 0, 1]]])
+    for positions, attributes, expected in (
+        (torch.float32, torch.float16, torch.float32),
+        (torch.float32, torch.float64, torch.float64),
+        (torch.float64, torch.float32, torch.float64),
+    ):
+        clip = corners.to(positions).requires_grad_()
+        fragments = rasterizer.rasterize(clip, faces, (6, 7))
+        values = torch.ones(1, 3, 2, dtype=attributes, requires_grad=True)
+        picture = rasterizer.interpolate(values, fragments, faces)
+        assert picture.dtype == expected
+        smooth = rasterizer.antialias(picture.to(attributes), fragments, clip, faces)
+        assert smooth.dtype == attributes
+        of_clip, of_values = torch.autograd.grad(smooth.float().sum(), (clip, values))
+        assert of_clip.dtype == positions and of_values.dtype == attributes
+
+
 @BLOCKS
 def test_both_agree_on_random_meshes(block: int) -> None:
     """Visibility is the same but for a few ties; hostile numbers included."""

@@ -62,7 +62,7 @@ class WarpRasterizer:
         check_attributes(attributes, fragments, faces)
         values, weights = attributes.float().contiguous(), fragments.barycentric.float().contiguous()
         picture = _Interpolate.apply(values, weights, fragments.face_index, faces.contiguous(), self._kernels)
-        return picture.to(attributes.dtype)
+        return picture.to(torch.promote_types(attributes.dtype, fragments.barycentric.dtype))
 
     def antialias(self, image: Tensor, fragments: Fragments, clip_positions: Tensor, faces: Tensor) -> Tensor:
         """Return `image` (B, H, W, C) with smooth silhouettes; see `Rasterizer.antialias`."""
