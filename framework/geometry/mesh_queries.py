@@ -9,7 +9,6 @@ Dimension letters: P points, V vertices, F faces.
 from __future__ import annotations
 
 from functools import cache
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework.geometry.mesh import Mesh
-from framework.optional import require
+from framework.optional import require_warp
 
 _FAR = 1e6  # how far to look for the surface, in sizes of the mesh
 
@@ -27,7 +26,7 @@ class MeshQueries:
     """A mesh on one device. Needs the extra 'warp' (MissingExtra)."""
 
     def __init__(self, mesh: Mesh, device: torch.device | str = "cpu") -> None:
-        self._warp = _warp()
+        self._warp: Any = require_warp("MeshQueries")
         self.device = torch.device(device)
         self._vertices = torch.from_numpy(mesh.vertices).to(self.device)
         self._faces = torch.from_numpy(mesh.faces.astype(np.int32).reshape(-1)).to(self.device)
@@ -63,17 +62,9 @@ class MeshQueries:
 
 
 @cache
-def _warp() -> ModuleType:
-    library = require("warp", extra="warp", attribute="from_torch", needed_by="MeshQueries")
-    library.config.log_level = library.LOG_ERROR  # no banner
-    library.init()
-    return library
-
-
-@cache
 def _kernel() -> Any:
     """The query of one point, compiled at its first launch and kept in warp's cache."""
-    wp = _warp()
+    wp: Any = require_warp("MeshQueries")
 
     def nearest(mesh, points, reach, closest, side):  # type: ignore[no-untyped-def]
         row = wp.tid()
