@@ -1,14 +1,39 @@
-"""The original remesher's layout: a vertex and a face that count for nothing lie at index 0 of every table.
+"""The original remesher's names and layout: a vertex and a face that count for nothing lie at index 0 of every table.
 
 Our functions know no such rows; these put them in front of our results.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from framework.geometry.remeshing.config import RemeshingConfig
 from framework.geometry.remeshing.connectivity import Edges, has_three_corners, packed, proper_faces, sides_of_edges
+
+_FIELDS = {
+    "lr": "learning_rate",
+    "betas": "betas",
+    "edge_len_tol": "tolerance",
+    "gain": "gain",
+    "nu_ref": "speed",
+    "laplacian_weight": "smoothing",
+    "ramp": "ramp",
+    "grad_lim": "gradient_limit",
+}
+"""The original's names of options and ours."""
+
+
+def optimizer_config(options: dict[str, Any], **further: Any) -> RemeshingConfig:
+    """The optimiser under the original's names; what `options` leave out has the original's default, which is ours."""
+    given = {ours: options[name] for name, ours in _FIELDS.items() if name in options}
+    if "betas" in given:
+        given["betas"] = tuple(given["betas"])
+    if "edge_len_lims" in options:
+        given["shortest_edge"], given["longest_edge"] = options["edge_len_lims"]
+    return RemeshingConfig(**given, shared_length=not options.get("local_edgelen", True), **further)
 
 
 def headed_rows(rows: Tensor, head: float) -> Tensor:

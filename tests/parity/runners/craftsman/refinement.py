@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from framework.geometry.remeshing.config import RemeshingConfig
 from framework.geometry.remeshing.optimizer import RemeshingOptimizer
 from tests.parity.expressions import evaluate
 from tests.parity.fixture import Fixture
+from tests.parity.runners.remeshing_layout import optimizer_config
 
 
 def refine_optimizer(fixture: Fixture) -> dict[str, Any]:
@@ -26,15 +26,7 @@ def _positions(fixture: Fixture, keep_shape: bool) -> Tensor:
     optimizer = RemeshingOptimizer(
         torch.from_numpy(fixture.stored("vertices0")),
         torch.from_numpy(fixture.stored("faces")).long(),
-        RemeshingConfig(
-            learning_rate=config["lr"],
-            betas=tuple(config["betas"]),
-            smoothing=config["laplacian_weight"],
-            gradient_limit=config["grad_lim"],
-            ramp=config["ramp"],
-            longest_edge=config["reference edge length"],
-            keep_shape=keep_shape,
-        ),
+        optimizer_config(config, longest_edge=config["reference edge length"], keep_shape=keep_shape),
     )
     gradient = fixture.descriptions["grad at step s"].partition(", s=")[0]
     steps = []

@@ -13,7 +13,6 @@ from framework.geometry.camera import Camera, orbit
 from framework.geometry.mesh import Mesh
 from framework.geometry.normals import smooth_normals
 from framework.geometry.remeshing.collapse import random_picks
-from framework.geometry.remeshing.config import RemeshingConfig
 from framework.geometry.remeshing.optimizer import Picks
 from framework.geometry.sampling import sample_surface
 from framework.renderers.carving import NormalTargets, carve, draw_vectors
@@ -21,6 +20,8 @@ from framework.renderers.config import CarvingConfig
 from framework.renderers.torch_rasterizer import TorchRasterizer
 from tests.parity.comparison import Judged
 from tests.parity.fixture import Fixture
+from tests.parity.runners.pshuman.remeshing import seed_in
+from tests.parity.runners.remeshing_layout import optimizer_config
 from tests.parity.runners.rules import stated
 
 AZIMUTHS = (0.0, 45.0, 90.0, 180.0, 270.0, 315.0)
@@ -47,7 +48,7 @@ def carving_loop(fixture: Fixture) -> dict[str, Any]:
         history.append([*(part.item() for part in parts), len(positions), len(faces)])
         return parts[0] + parts[1]
 
-    carved = carve(start, faces.long(), loss_of, _config(config), _picks())
+    carved = carve(start, faces.long(), loss_of, _config(config), _picks(fixture))
     distance = chamfer_l1(_samples(carved.positions, carved.faces), _samples(goal, goal_faces))
     normal_loss, mask_loss, _, _ = history[0]
     _, _, vertices, faces_then = history[1] if len(history) > 1 else [0, 0, len(carved.positions), len(carved.faces)]
@@ -69,14 +70,14 @@ def _targets(fixture: Fixture, positions: Tensor, faces: Tensor, rasterizer: Tor
 
 
 def _config(config: dict[str, Any]) -> CarvingConfig:
-    shortest, longest = config["edge_len_lims"]
-    remeshing = RemeshingConfig(shortest_edge=shortest, longest_edge=longest, stable=False)
-    return CarvingConfig(steps=config["iters"], remeshing=remeshing, adapt_every=ADAPTATION)
+    return CarvingConfig(
+        steps=config["iters"], remeshing=optimizer_config(config, stable=False), adapt_every=ADAPTATION
+    )
 
 
-def _picks() -> Picks:
-    """What faces draw from torch seeded with 0 before the loop; the first draw belongs to the face at index 0."""
-    generator = torch.Generator().manual_seed(0)
+def _picks(fixture: Fixture) -> Picks:
+    """What faces draw from torch, seeded before the loop; the first draw belongs to the face at index 0."""
+    generator = torch.Generator().manual_seed(seed_in(fixture.descriptions["seed"]))
     return lambda faces: random_picks(faces + 1, generator)[1:]
 
 

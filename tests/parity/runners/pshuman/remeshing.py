@@ -14,7 +14,6 @@ from torch import Tensor
 
 from framework.geometry.normals import area_normals, smooth_normals
 from framework.geometry.remeshing.collapse import collapse_edges, collapse_priorities, nominated_edges
-from framework.geometry.remeshing.config import RemeshingConfig
 from framework.geometry.remeshing.connectivity import edges_of, packed, proper_faces
 from framework.geometry.remeshing.flip import flip_edges
 from framework.geometry.remeshing.optimizer import RemeshingOptimizer
@@ -22,11 +21,8 @@ from framework.geometry.remeshing.remesh import remesh
 from framework.geometry.remeshing.split import longer_than_allowed, split_edges
 from tests.parity.comparison import Judged
 from tests.parity.fixture import Fixture
-from tests.parity.runners.remeshing_layout import edge_tables, headed_faces, headed_rows
+from tests.parity.runners.remeshing_layout import edge_tables, headed_faces, headed_rows, optimizer_config
 from tests.parity.runners.rules import stated
-
-SEED = 7
-"""What the original was seeded with right before it drew."""
 
 
 def remesh_ops(fixture: Fixture) -> dict[str, Any]:
@@ -37,15 +33,16 @@ def remesh_ops(fixture: Fixture) -> dict[str, Any]:
     positions, faces = fixture.tensor("vertices"), fixture.tensor("faces").long()
     columns = torch.cat([positions, fixture.tensor("extra", V=len(positions))], 1)
     shortest, longest = (_length(fixture.config[name]).expand(len(positions)) for name in ("min_edge", "max_edge"))
+    seed = seed_in(str(fixture.facts["outputs"]))
     edges = edges_of(faces, len(positions))
     certain = nominated_edges(positions, faces, edges, shortest, torch.full((len(faces),), 2))
-    random = nominated_edges(positions, faces, edges, shortest, seeded_picks(len(faces), SEED))
+    random = nominated_edges(positions, faces, edges, shortest, seeded_picks(len(faces), seed))
     priority = collapse_priorities(positions, edges, shortest, certain)
     collapsed, collapsed_faces = collapse_edges(columns, faces, edges, priority)
     split, split_faces = _split(collapsed, proper_faces(collapsed_faces), longest)
     packed_columns, packed_faces = packed(split, split_faces)
     flipped = headed_faces(flip_edges(packed_columns[:, :3], packed_faces))
-    final, final_faces = remesh(columns, faces, shortest, longest, seeded_picks(len(faces), SEED), stable=False)
+    final, final_faces = remesh(columns, faces, shortest, longest, seeded_picks(len(faces), seed), stable=False)
     return edge_tables(faces, edges) | {
         "edge_length": headed_rows(edges.lengths(positions), torch.nan),
         "face_normals": headed_rows(area_normals(positions, faces), torch.nan),
@@ -69,6 +66,11 @@ def seeded_picks(faces: int, seed: int) -> Tensor:
     return torch.randint(0, 10, (faces + 1,), generator=torch.Generator().manual_seed(seed))[1:].clamp(max=2)
 
 
+def seed_in(sentence: str) -> int:
+    """The number in `torch.manual_seed(7)`, or the first one of a sum."""
+    return int(re.search(r"manual_seed\((\d+)", sentence)[1])
+
+
 def _length(described: str | float) -> Tensor:
     """A length given as a number, or behind a sentence in brackets."""
     match = re.search(r"\(([\d.e-]+)\)", str(described))
@@ -81,22 +83,23 @@ def _split(columns: Tensor, faces: Tensor, longest: Tensor) -> tuple[Tensor, Ten
 
 
 def mesh_optimizer(fixture: Fixture) -> dict[str, Any]:
-    """Family mesh_optimizer: steps towards an ellipsoid, remeshed with torch seeded with 1000 + step.
+    """Family mesh_optimizer: steps towards an ellipsoid, remeshed with torch seeded anew in each step.
 
     The outputs say how many steps are compared whole, and how long the `history` is. The tolerances of both are words:
     `steps 1..3` has an atol, the end of the history is held to per cents.
     """
     optimizer = RemeshingOptimizer(
-        fixture.tensor("vertices"), fixture.tensor("faces").long(), _optimizer_config(fixture.config)
+        fixture.tensor("vertices"), fixture.tensor("faces").long(), optimizer_config(fixture.config, stable=False)
     )
     loss_of, outputs, history = _ellipsoid_loss(fixture), {}, []
+    seed = seed_in(fixture.descriptions["seed"])
     for step in range(1, len(fixture.expected["history"]) + 1):
         loss = loss_of(optimizer.positions)
         loss.backward()
         optimizer.step(adapt_length=step % adaptation_interval(step) == 0)
         outputs[f"step{step}_state"] = optimizer.state.columns[:, :9]
         outputs[f"step{step}_vertices_before_remesh"] = optimizer.positions
-        optimizer.remesh(partial(seeded_picks, seed=1000 + step))
+        optimizer.remesh(partial(seeded_picks, seed=seed + step))
         outputs[f"step{step}_vertices"], outputs[f"step{step}_faces"] = optimizer.positions, optimizer.faces
         state = optimizer.state
         sizes = len(optimizer.positions), len(optimizer.faces)
@@ -107,24 +110,6 @@ def mesh_optimizer(fixture: Fixture) -> dict[str, Any]:
 def adaptation_interval(step: int) -> int:
     """Steps between two adaptations of the edge lengths: the schedule that all of the method's runs have."""
     return 4 if step < 500 else 2 if step < 800 else 1
-
-
-def _optimizer_config(config: dict[str, Any]) -> RemeshingConfig:
-    """The optimiser under the original's names of options; its sort is unstable."""
-    shortest, longest = config["edge_len_lims"]
-    return RemeshingConfig(
-        learning_rate=config["lr"],
-        betas=tuple(config["betas"]),
-        shortest_edge=shortest,
-        longest_edge=longest,
-        tolerance=config["edge_len_tol"],
-        gain=config["gain"],
-        speed=config["nu_ref"],
-        smoothing=config["laplacian_weight"],
-        ramp=config["ramp"],
-        gradient_limit=config["grad_lim"],
-        stable=False,
-    )
 
 
 def _ellipsoid_loss(fixture: Fixture) -> Callable[[Tensor], Tensor]:

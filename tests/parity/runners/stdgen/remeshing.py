@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from framework.geometry.remeshing.collapse import collapse_edges, collapse_priorities, nominated_edges
-from framework.geometry.remeshing.config import RemeshingConfig
 from framework.geometry.remeshing.connectivity import edges_of
 from framework.geometry.remeshing.flip import flip_edges
 from framework.geometry.remeshing.optimizer import Picks, RemeshingOptimizer
@@ -18,7 +17,7 @@ from framework.geometry.remeshing.split import longer_than_allowed, split_edges
 from tests.parity import fill
 from tests.parity.expressions import evaluate
 from tests.parity.fixture import Fixture
-from tests.parity.runners.remeshing_layout import edge_tables, headed_faces, headed_pack, headed_rows
+from tests.parity.runners.remeshing_layout import edge_tables, headed_faces, headed_pack, headed_rows, optimizer_config
 
 
 def remesh(fixture: Fixture) -> dict[str, Any]:
@@ -44,19 +43,6 @@ def numbered_picks(salt: int) -> Picks:
         return torch.from_numpy(np.floor(drawn[1:]).astype(np.int64)).clamp(max=2)
 
     return picks
-
-
-def optimizer_config(options: dict[str, Any], **further: Any) -> RemeshingConfig:
-    """The optimiser under the original's names of options; what they leave out has the original's default."""
-    shortest, longest = options["edge_len_lims"]
-    return RemeshingConfig(
-        learning_rate=options["lr"],
-        gain=options["gain"],
-        shortest_edge=shortest,
-        longest_edge=longest,
-        shared_length=not options["local_edgelen"],
-        **further,
-    )
 
 
 def _operations(fixture: Fixture, positions: Tensor, faces: Tensor, picks: Picks) -> dict[str, Any]:

@@ -20,37 +20,27 @@ def flexicubes(fixture: Fixture) -> dict[str, Any]:
     """Family flexicubes: `config.res` cubes, `config.weight_scale`; the inputs `sdf` and `positions` are expressions of
     the lattice points (x, y, z, grid) and their number V, `weights` of the number of cubes.
 
-    Gradients are those of sum(train_vertices^2) + sum(L_dev), in double precision: crossings near a corner magnify the
-    rounding of single precision to the tolerance, and the stored numbers have such rounding already.
+    Gradients are those of sum(train_vertices^2) + sum(L_dev).
     """
     points = _grid(fixture)
     names = _names(fixture, points)
     values = torch.from_numpy(evaluate_field(fixture.descriptions["sdf"], fixture.salt, names))
     positions, raw = (fixture.tensor(name, **names).float() for name in ("positions", "weights"))
+    leaves = [tensor.requires_grad_() for tensor in (values, positions, raw)]
     cubes = surface_cubes(_shaped(values, fixture))
     weights = activated_weights(raw[cubes.cube], fixture.config["weight_scale"])
     plain = _surface(fixture, cubes, positions, values)
     given = _surface(fixture, cubes, positions, values, weights)
     trained = _surface(fixture, cubes, positions, values, weights, centred=True)
+    total = trained["vertices"].square().sum() + trained["L_dev"].sum()
+    of_values, of_positions, of_raw = torch.autograd.grad(total, leaves)
     return (
         _lattice(points, fixture, names)
         | {"case_ids": cubes.case, **given}
         | {f"train_{name}": trained[name] for name in ("vertices", "faces")}
         | {f"plain_{name}": plain[name] for name in ("vertices", "faces")}
-        | _gradients(fixture, cubes, values, positions, raw)
+        | {"grad_sdf": of_values, "grad_positions": of_positions, "grad_weights_l2": of_raw.norm()}
     )
-
-
-def _gradients(
-    fixture: Fixture, cubes: SurfaceCubes, values: Tensor, positions: Tensor, raw: Tensor
-) -> dict[str, Tensor]:
-    leaves = [tensor.double().requires_grad_() for tensor in (values, positions, raw)]
-    values, positions, raw = leaves
-    weights = activated_weights(raw[cubes.cube], fixture.config["weight_scale"])
-    trained = _surface(fixture, cubes, positions, values, weights, centred=True)
-    total = trained["vertices"].square().sum() + trained["L_dev"].sum()
-    of_values, of_positions, of_raw = torch.autograd.grad(total, leaves)
-    return {"grad_sdf": of_values, "grad_positions": of_positions, "grad_weights_l2": of_raw.norm()}
 
 
 def flexicubes_random(fixture: Fixture) -> dict[str, Any]:
@@ -61,7 +51,7 @@ def flexicubes_random(fixture: Fixture) -> dict[str, Any]:
     return {
         "raw_case_ids": cubes.raw_case,
         "case_ids": cubes.case,
-        **_surface(fixture, cubes, points.view(-1, 3).float(), values),
+        **_surface(fixture, cubes, points.view(-1, 3), values),
     }
 
 
@@ -75,16 +65,16 @@ def evaluate_field(sentence: str, salt: int, names: dict[str, Any]) -> np.ndarra
 
 
 def _grid(fixture: Fixture) -> Tensor:
-    """The original's lattice points (X, Y, Z, 3) float64, which are rounded to five decimals."""
-    axes = [np.round(np.arange(count + 1) / count - 0.5, 5) for count in fixture.config["res"]]
-    return torch.from_numpy(np.stack(np.meshgrid(*axes, indexing="ij"), -1))
+    """The original's lattice points (X, Y, Z, 3): in single precision, rounded to five decimals, then centred."""
+    axes = [torch.round(torch.arange(count + 1).float() / count * 1e5) / 1e5 - 0.5 for count in fixture.config["res"]]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
 
 
 def _names(fixture: Fixture, points: Tensor) -> dict[str, Any]:
     grid = points.view(-1, 3).numpy()
-    x, y, z = grid.T
+    x, y, z = grid.T.astype(np.float64)
     cubes = int(np.prod(fixture.config["res"]))
-    return {"grid": grid.astype(np.float32), "x": x, "y": y, "z": z, "V": len(grid), "cubes": cubes}
+    return {"grid": grid, "x": x, "y": y, "z": z, "V": len(grid), "cubes": cubes}
 
 
 def _shaped(values: Tensor, fixture: Fixture) -> Tensor:
@@ -117,6 +107,6 @@ def _lattice(points: Tensor, fixture: Fixture, names: dict[str, Any]) -> dict[st
     cubes = torch.stack(corners, -1).view(-1, 8)
     ends = {name: len(fixture.expected.get(f"{name}_head", [])) for name in ("grid_vertices", "cubes")}
     return {
-        "grid_vertices_head": points.view(-1, 3)[: ends["grid_vertices"]].float(),
+        "grid_vertices_head": points.view(-1, 3)[: ends["grid_vertices"]],
         "cubes_head": cubes[: ends["cubes"]],
     }
