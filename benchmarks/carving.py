@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -103,7 +104,7 @@ def main() -> None:
     parser.add_argument("--picture", type=Path)
     options = parser.parse_args()
     whole = load_mesh(options.mesh) if options.mesh else build_mesh(generate("character", 0), 160)
-    wanted = normalize(whole)[0].welded()
+    wanted = replace(normalize(whole)[0].welded(), vertex_colors=None)
     start, found = carved(wanted, options.pixels, options.steps, tuple(options.edges))
     goal = sample_surface(wanted, 50_000, 1)[0]
     before, after = (chamfer_l1(sample_surface(mesh, 50_000, 0)[0], goal) for mesh in (start, found))
