@@ -50,6 +50,7 @@ RUNNERS: dict[tuple[str, str], str] = {
     ("pshuman", "carving_loop"): f"{_PSHUMAN}.carving:carving_loop",
     ("pshuman", "mesh_optimizer"): f"{_PSHUMAN}.remeshing:mesh_optimizer",
     ("craftsman", "refine_optimizer"): f"{_CRAFTSMAN}.refinement:refine_optimizer",
+    ("stdgen", "refine_optimise"): f"{_STDGEN}.refining:refine_optimise",
     ("stdgen", "refine_clean"): f"{_STDGEN}.cleaning:refine_clean",
     ("stdgen", "remesh"): f"{_STDGEN}.remeshing:remesh",
     ("stdgen", "flexicubes"): f"{_STDGEN}.surfaces:flexicubes",

@@ -64,7 +64,7 @@ def normals_renderer(fixture: Fixture) -> dict[str, Any]:
     height, width = fixture.config["image_size"]
     vertices, faces = fixture.tensor("mesh_vertices").requires_grad_(), fixture.tensor("mesh_faces").long()
     rasterizer, normals = TorchRasterizer(), smooth_normals(vertices, faces)
-    camera = Camera.orthographic(_poses(), 1.2, near=1.0, far=50.0)
+    camera = Camera.orthographic(six_poses(), 1.2, near=1.0, far=50.0)
     clip = homogeneous(vertices) @ camera.clip_from_world.float().mT
     fragments = rasterizer.rasterize(clip, faces, (height, width))
     color = rasterizer.interpolate(normals[None] * 0.5 + 0.5, fragments, faces)
@@ -80,7 +80,7 @@ def normals_renderer(fixture: Fixture) -> dict[str, Any]:
     }
 
 
-def _poses() -> Tensor:
+def six_poses() -> Tensor:
     """(6, 4, 4) float64 world_from_camera: view i looks at the origin from a distance of 10, turned by i / 8."""
     angle = torch.tensor(_VIEWS, dtype=torch.float64) * (2 * torch.pi / 8)
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
