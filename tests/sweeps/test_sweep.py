@@ -137,7 +137,7 @@ def test_twelve_jobs_killed_once_and_continued(launch: Launch) -> None:
     words += ["system.shape_model.num_latents=4,8", "system.optimizer.learning_rate=5e-3"]
     sweep = launch(*words)
     wait_for(lambda: sum(manifest(job).get("status") == "finished" for job in jobs()) >= 3 if plan().is_file() else 0)
-    wait_for(lambda: any(is_training(job) for job in jobs()))
+    wait_for(lambda: any(is_training(job, count // 2) for job in jobs()))
     sweep.kill()
     sweep.communicate()
     wait_for(lambda: all(is_left_alone(job) for job in jobs()))  # what it had started saves and stops by itself
@@ -146,7 +146,8 @@ def test_twelve_jobs_killed_once_and_continued(launch: Launch) -> None:
     cut = {name: facts for name, facts in before.items() if facts.get("status") == "interrupted"}
     assert 3 <= len(finished) < 12
     assert cut
-    assert all(facts["reason"] == "interrupted by SIGTERM" for facts in cut.values())
+    # Another job may not have come to its first step.
+    assert any(facts["reason"] == "interrupted by SIGTERM" and facts["step"] for facts in cut.values())
     again = launch(*words)
     printed, _ = again.communicate()
     assert again.returncode == 0, printed
@@ -171,9 +172,13 @@ def plan() -> Path:
     return Path("sweep/sweep.json")
 
 
-def is_training(job: JobFolder) -> bool:
-    """Whether it has written a checkpoint and is not through."""
-    return manifest(job).get("status") == "running" and (job.path / "checkpoints" / "last.ckpt").is_file()
+def is_training(job: JobFolder, before: int) -> bool:
+    """Whether it has written a checkpoint and a step before `before`, so that it can't be through in a moment."""
+    metrics = job.path / "metrics.csv"
+    if manifest(job).get("status") != "running" or not (job.path / "checkpoints" / "last.ckpt").is_file():
+        return False
+    last = metrics.read_text().splitlines()[-1].split(",")[0] if metrics.is_file() else ""
+    return last.isdigit() and int(last) < before
 
 
 @pytest.mark.slow
