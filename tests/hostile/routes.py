@@ -13,6 +13,7 @@ import torch
 from PIL import Image as PilImage
 from PIL import ImageDraw
 
+from framework.optional import has
 from framework.testing.tiny import register_tiny
 from framework.testing.tiny_pipeline import register_tiny_stages
 from tests.hostile.files import Content, Payload, put
@@ -125,7 +126,8 @@ def _sets() -> Iterator[tuple[str, dict[str, Content]]]:
     yield "huge", whole | {POINTS: npz(points=npy((2**40, 3)), occupancies=npy((2,), "|u1", bytes(2)))}
     yield "code", whole | {POINTS: pickle.dumps(Payload())}
     lists = {place: content for place, content in whole.items() if place.endswith(".json")}
-    yield "lmdb", lists | {"data.lmdb": whole_lmdb()[: len(whole_lmdb()) // 2]}
+    if has("lmdb"):
+        yield "lmdb", lists | {"data.lmdb": whole_lmdb()[: len(whole_lmdb()) // 2]}
 
 
 def _pictures() -> Iterator[tuple[str, Content]]:
