@@ -9,6 +9,7 @@ from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,21 +24,25 @@ Frame = NDArray[np.uint8]
 _QUALITY = "18"
 
 
-def save_video(frames: Iterable[Frame], path_without_suffix: Path, fps: float = 24.0) -> Path:
-    """Write `frames`, uint8 (H, W, 3) of one size, and return the path: .mp4 with the extra `video`, else .gif.
+def save_video(
+    frames: Iterable[Frame], path_without_suffix: Path, fps: float = 24.0, kind: Literal["mp4", "gif"] | None = None
+) -> Path:
+    """Write `frames`, uint8 (H, W, 3) of one size, and return the path.
 
-    Odd heights and widths grow by one pixel, which H.264 needs. Raises ValueError for no frames, frames of another
-    shape or type, or a frame rate that is not positive; then nothing is written.
+    kind: none means MP4 with the extra `video`, else GIF; asking for MP4 without it raises MissingExtra. Odd heights
+    and widths grow by one pixel, which H.264 needs. Raises ValueError for no frames, frames of another shape or type,
+    or a frame rate that is not positive; then nothing is written.
     """
     if not fps > 0:
         raise ValueError(f"save_video: fps is {fps}, expected a positive number of frames per second")
-    as_mp4 = has("av", "VideoFrame")
+    as_mp4 = has("av", "VideoFrame") if kind is None else kind == "mp4"
     # Path.with_suffix would eat a part of names such as "chair-v1.5".
     path = path_without_suffix.with_name(path_without_suffix.name + (".mp4" if as_mp4 else ".gif"))
+    av = require("av", "video", "VideoFrame", "an MP4") if as_mp4 else None
     checked = _checked(frames)
     with atomic_file(path) as temporary:
-        if as_mp4:
-            _write_mp4(require("av", "video", "VideoFrame", "an MP4"), checked, temporary, fps)
+        if av is not None:
+            _write_mp4(av, checked, temporary, fps)
         else:
             _write_gif(checked, temporary, fps)
     return path

@@ -4,6 +4,8 @@ Reads artifacts only, so it serves every method.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
 
 from framework.artifacts.image import Image
 from framework.artifacts.layered_mesh import LayeredMesh
@@ -42,6 +44,15 @@ def present(case: Case, mesh_name: str, rasterizer: Rasterizer, with_turntable: 
     Image.from_uint8(preview(mesh, rasterizer)).save(case.folder / PREVIEW_FILE)
     if not with_turntable:
         return [PREVIEW_FILE]
+    return [PREVIEW_FILE, save_turntable(mesh, case.folder / TURNTABLE, rasterizer).name]
+
+
+def save_turntable(
+    mesh: Mesh,
+    path_without_suffix: Path,
+    rasterizer: Rasterizer | None = None,
+    kind: Literal["mp4", "gif"] | None = None,
+) -> Path:
+    """Write the mesh turning once as a film and return its path; `kind` as in `save_video`."""
     frames = turntable(mesh, rasterizer, FRAMES, FRAME_SIZE)
-    video = save_video(frames, case.folder / TURNTABLE, FRAMES_PER_SECOND)
-    return [PREVIEW_FILE, video.name]
+    return save_video(frames, path_without_suffix, FRAMES_PER_SECOND, kind)

@@ -173,9 +173,9 @@ class ExportOptions:
     """Id or folder of the run."""
     weights: str | None = None
     """Weights in place of a run's: an official checkpoint (its file or folder) to import, or a folder of ours."""
-    format: Literal["weights", "official", "glb", "obj", "ply", "stl"] = "weights"
+    format: Literal["weights", "official", "glb", "obj", "ply", "stl", "mp4", "gif"] = "weights"
     """`weights`: a folder of JSON and safetensors (from an official checkpoint, one per system); `official`: the files
-    that the method's authors publish; a mesh format: the meshes of a prediction."""
+    that the method's authors publish; a mesh format: the meshes of a prediction; mp4, gif: the meshes turning once."""
     output: str | None = None
     """Folder that is written; by default `export` inside the run's folder."""
     half: bool = False

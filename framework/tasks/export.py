@@ -7,6 +7,7 @@ from rich.console import Console
 from framework import registry
 from framework.config.build import from_dict
 from framework.export.mesh_files import load_layers, save_layers, save_mesh
+from framework.pipeline.presentation import save_turntable
 from framework.systems.system import System
 from framework.tasks.config import ExportOptions, TrainOptions
 from framework.trainers.run_folder import RunFolder
@@ -74,6 +75,8 @@ def export_weights(folder: RunFolder, output: Path, *, half: bool = False) -> Pa
 def export_meshes(folder: Path, output: Path, suffix: str) -> list[Path]:
     """Convert every mesh of every case to `<output>/<case>.<suffix>`, or `<case>_<mesh>` where a case has several.
 
+    mp4 and gif are films of the mesh turning once.
+
     Meshes in layers keep them as parts of a GLB file, and are merged in other formats.
     """
     written = []
@@ -84,7 +87,11 @@ def export_meshes(folder: Path, output: Path, suffix: str) -> list[Path]:
             name = record.parent.name if len(meshes) == 1 else f"{record.parent.name}_{own}"
             written.append(output / f"{name}.{suffix}")
             layers = load_layers(mesh)
-            if suffix == "glb" and len(layers.parts) > 1:
+            if suffix == "mp4":
+                save_turntable(layers.merged(), output / name, kind="mp4")
+            elif suffix == "gif":
+                save_turntable(layers.merged(), output / name, kind="gif")
+            elif suffix == "glb" and len(layers.parts) > 1:
                 save_layers(layers, written[-1])
             else:
                 save_mesh(layers.merged(), written[-1])

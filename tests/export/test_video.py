@@ -9,6 +9,7 @@ from PIL import Image
 
 from framework.export import video
 from framework.export.video import save_video
+from framework.optional import MissingExtra, has
 
 
 def frames(count: int = 6, height: int = 48, width: int = 64) -> Iterator[np.ndarray]:
@@ -44,6 +45,13 @@ def test_odd_sizes_grow_by_a_pixel(tmp_path: Path) -> None:
     with av.open(str(save_video(frames(2, 33, 47), tmp_path / "film"))) as container:
         context = container.streams.video[0].codec_context
         assert (context.width, context.height) == (48, 34)
+
+
+def test_a_gif_where_it_is_asked_for(tmp_path: Path) -> None:
+    assert save_video(frames(), tmp_path / "film", kind="gif").name == "film.gif"
+    if not has("av"):
+        with pytest.raises(MissingExtra, match="an MP4 needs"):
+            save_video(frames(), tmp_path / "film", kind="mp4")
 
 
 @pytest.mark.usefixtures("without_av")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from framework.artifacts.layered_mesh import LayeredMesh
 from framework.cli import main
@@ -111,3 +112,14 @@ def test_layers_stay_parts_of_a_glb_and_are_merged_elsewhere(tmp_path: Path) -> 
     save_mesh(triangle, case / "coarse.glb")
     names = [path.name for path in export_meshes(tmp_path / "run", tmp_path / "out", "glb")]
     assert names == ["person_coarse.glb", "person_result.glb"]
+
+
+def test_a_mesh_turns_as_a_gif(tmp_path: Path) -> None:
+    case = tmp_path / "run" / "chair-v1.5"
+    case.mkdir(parents=True)
+    (case / CASE_FILE).write_text("{}")
+    save_mesh(Mesh(np.eye(3), np.array([[0, 1, 2]])), case / "mesh.glb")
+    (film,) = export_meshes(tmp_path / "run", tmp_path / "out", "gif")
+    assert film.name == "chair-v1.5.gif"
+    with Image.open(film) as opened:
+        assert (opened.format, opened.n_frames) == ("GIF", 48)
