@@ -177,8 +177,10 @@ class CountBatches(pl.Callback):
     ) -> None:
         """Count as many batches as the steps so far would have taken with the accumulation of now."""
         before, now = checkpoint.get("accumulate"), trainer.accumulate_grad_batches
+        if not isinstance(before, int) or before < 1 or before == now:
+            return
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-        for counts in (progress["total"], progress["current"]) if before else ():
+        for counts in (progress["total"], progress["current"]):
             counts.update({name: count // before * now for name, count in counts.items()})
 
 

@@ -144,7 +144,12 @@ def _damaged(path: Path, reason: str) -> MetricsError:
 def latest_metrics(path: Path) -> dict[str, float]:
     """Return the last value of each metric of a `metrics.csv`; nothing when there is none."""
     rows = read_metrics(path)[1] if path.is_file() else iter(())
-    return {name: float(value) for row in rows for name, value in row.items() if name != "step" and value}
+    try:
+        return {name: float(value) for row in rows for name, value in row.items() if name != "step" and value}
+    except MetricsError:
+        raise
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
 
 
 def build_loggers(config: LoggerConfig, folder: Path, step: int = 0) -> list[Logger]:

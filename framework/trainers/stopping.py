@@ -37,7 +37,8 @@ def end_together(first: bool) -> None:
     """
     if first:
         os.environ[FIRST_PROCESS] = str(os.getpid())
-    if first or FIRST_PROCESS not in os.environ:
+    # A launcher's process may have inherited the variable from an earlier training.
+    if first or os.environ.get(FIRST_PROCESS) != str(os.getppid()):
         return
 
     def watch() -> None:

@@ -294,5 +294,5 @@ def test_a_loss_that_is_no_number_ends_all_processes(workplace: Path) -> None:
     options = ["trainer.strategy=ddp", "trainer.devices=2", "data.nan_at=1", "data.items=8", "data.batch_size=4"]
     process = in_a_process(*options, "trainer.log_interval=1", "output=run")
     assert process.returncode == 1
-    assert "error: the loss is n" in process.stderr  # nan, or not finite on another process
+    assert "error: the training diverged after step 0" in process.stderr
     assert "TrainingDiverged" in manifest(workplace / "run")["reason"]
