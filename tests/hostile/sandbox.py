@@ -26,6 +26,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from framework.cli import main
 from framework.config.folders import config_folders
 
@@ -185,6 +187,7 @@ def _ticks(child: int) -> int:
 
 def _work(cases: Sequence[Hostile], root: Path, writer: int, program: Program) -> None:
     sys.dont_write_bytecode = True
+    torch.set_num_threads(1)  # the threads of the process that forked are not here, and would be waited for
     deeds: list[str] = []
     place: list[Path] = [root]
     sys.addaudithook(lambda event, arguments: _watch(event, arguments, place[0], root, deeds))
