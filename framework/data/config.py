@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from framework.config.errors import ConfigError
+
 
 @dataclass(kw_only=True)
 class PrepareShapesConfig:
@@ -141,3 +143,61 @@ class ProceduralConfig(ShapeItemsConfig):
             raise ValueError(f"samples is {self.samples}, but items want up to {wanted} points of an object")
         if self.render_size < 8 or self.processes < 0 or self.seed > 999:
             raise ValueError("render_size must be at least 8, processes not negative, seed at most 999")
+
+
+@dataclass(kw_only=True)
+class ImageLmdbConfig:
+    """The data module `image_lmdb`: square pictures at several sizes, each with a thumbnail. No labels, no cameras."""
+
+    root: str = ""
+    """Folder of the set: one that `prepare data=image_lmdb` wrote, or an LMDB folder in the published layout."""
+    resolution: int | None = None
+    """Size of the pictures that are read; null: the smallest in the set of at least `thumb_resolution`."""
+    thumb_resolution: int = 64
+    """Side of the thumbnail, made from the picture; 0: none."""
+    image: bool = True
+    """Items have the picture; else only its thumbnail."""
+    flip: bool = True
+    """Half of the training items are mirrored left to right."""
+    batch_size: int = 8
+    """Items of a batch in each process; a step takes `trainer.accumulate` batches of all processes."""
+    workers: int = 0
+    """Loader processes; 0 loads in the training process (best with `cache=memory`)."""
+    cache: Literal["none", "memory"] = "none"
+    """Keep what items are made of in memory after its first use, decoded; with `flip` the mirrored items too."""
+    val_fraction: float = 0.02
+    """Share of the pictures for validation, by a fixed rule of the index, where the set has no lists of its own."""
+    test_fraction: float = 0.0
+    """Share of the pictures for the test, likewise."""
+    seed: int = 0
+    """Seed of the order of items and of which are mirrored."""
+    sizes: tuple[int, ...] = (64, 512, 1024)
+    """Only for `prepare`: sides of the squares that are made of each picture."""
+    resample: Literal["lanczos", "bilinear"] = "lanczos"
+    """Only for `prepare`: the filter that pictures are resized with."""
+    processes: int = 2
+    """Only for `prepare`: processes that read and resize pictures."""
+    write_lists: bool = False
+    """Only for `prepare`: write `val.json` and `test.json` by the shares above, which fixes them for good."""
+
+    def __post_init__(self) -> None:
+        if (
+            not self.sizes
+            or len(set(self.sizes)) != len(self.sizes)
+            or not all(1 <= each <= 8000 for each in self.sizes)
+        ):
+            raise ConfigError("sizes", f"is {list(self.sizes)}, expected different sizes from 1 to 8000.")
+        if self.resolution is not None and self.resolution < max(1, self.thumb_resolution):
+            raise ConfigError("resolution", f"is {self.resolution}, expected at least 1 and thumb_resolution.")
+        if self.thumb_resolution < 0 or (not self.image and self.thumb_resolution == 0):
+            raise ConfigError("thumb_resolution", "must be at least 1, or 0 for none; with image=false one is needed.")
+        if min(self.val_fraction, self.test_fraction) < 0 or self.val_fraction + self.test_fraction >= 1:
+            raise ConfigError("val_fraction", "and test_fraction must not be negative and leave some to train on.")
+        if self.batch_size < 1 or self.processes < 1:
+            raise ConfigError("batch_size", "and processes must be at least 1.")
+        if self.workers < 0 or self.seed < 0:
+            raise ConfigError("workers", "and seed must not be negative.")
+        if self.cache == "memory" and self.workers:
+            raise ConfigError(
+                "cache", "is memory, which works in the training process: each loader would fill one. Set workers=0."
+            )

@@ -1,9 +1,10 @@
 """Reading LMDB files with every page, offset and length checked.
 
 LMDB's own library maps the file and follows whatever numbers stand in it: a file that was cut off or damaged ends the
-process with a signal. Here a damaged file is an error like any other. Nothing is mapped and no state is kept, so a file
-may be read in several processes and after a fork. The layout is that of LMDB 0.9 on 64-bit little-endian machines
-(`mdb.c`: MDB_page, MDB_meta, MDB_node): two meta pages, of which the newer one counts, and a B+ tree of pages.
+process with a signal. Here a damaged file is an error like any other. Nothing is mapped and no place in the file is
+kept, so that an open one may be read in several processes and after a fork. The layout is that of LMDB 0.9 on 64-bit
+little-endian machines (`mdb.c`: MDB_page, MDB_meta, MDB_node): two meta pages, of which the newer one counts, and a B+
+tree of pages.
 
     page      0 number u64   10 flags u16   12 end of the offsets u16   16 offsets u16 ... nodes
     meta      at 16 in a page: magic u32, version u32, address, size of the map, two databases, last page, transaction
@@ -13,6 +14,7 @@ may be read in several processes and after a fork. The layout is that of LMDB 0.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -113,8 +115,7 @@ class LmdbFile:
     def _read(self, offset: int, length: int) -> bytes:
         if offset + length > self._size:
             raise LmdbError(f"it is cut off: {offset + length} bytes are expected, {self._size} are there")
-        self._file.seek(offset)
-        content = self._file.read(length)
+        content = os.pread(self._file.fileno(), length, offset)
         if len(content) != length:
             raise LmdbError("it was cut off while it was read")
         return content

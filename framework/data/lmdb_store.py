@@ -10,7 +10,8 @@ Legend: V views, S side of a view in pixels.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -121,30 +122,62 @@ def write_lmdb(path: Path, values: Iterable[tuple[str, bytes]]) -> Path:
 
     OSError when the disk is full, as with any other file.
     """
-    lmdb = require_lmdb(f"writing {path}")
-    with atomic_file(path) as temporary:
-        options = {"subdir": False, "lock": False, "sync": False, "map_size": _FIRST_MAP_BYTES}
-        environment = lmdb.open(str(temporary), **options)
-        try:
-            for name, value in values:
-                _put(lmdb, environment, name.encode(), value)
-            environment.sync(True)
-        except lmdb.Error as error:
-            raise OSError(f"{path}: can't be written: {error}") from error
-        finally:
-            environment.close()
+    with atomic_file(path) as temporary, lmdb_writer(temporary, sync=False) as writer:
+        for name, value in values:
+            writer.put([(name.encode(), value)])
     return path
 
 
-def _put(lmdb: Any, environment: Any, key: bytes, value: bytes) -> None:
-    """Store one value; the map grows as needed, since a guess would be too small or fill a disk on some systems."""
-    while True:
-        try:
-            with environment.begin(write=True) as transaction:
-                transaction.put(key, value)
-            return
-        except lmdb.MapFullError:
-            environment.set_mapsize(environment.info()["map_size"] * 2)
+class LmdbWriter:
+    """An LMDB file that is open for writing; see `lmdb_writer`."""
+
+    def __init__(self, lmdb: ModuleType, environment: Any, path: Path) -> None:
+        self._lmdb, self._environment, self._path = lmdb, environment, path
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a key, or None."""
+        with self._environment.begin() as transaction:
+            return transaction.get(key)
+
+    def put(self, values: Sequence[tuple[bytes, bytes]], remove: Sequence[bytes] = ()) -> None:
+        """Store values and remove keys, all or none of them; OSError when the disk refuses.
+
+        The map grows as needed, since a guess would be too small or fill a disk on some systems.
+        """
+        while True:
+            try:
+                with self._environment.begin(write=True) as transaction:
+                    for key, value in values:
+                        transaction.put(key, value)
+                    for key in remove:
+                        transaction.delete(key)
+                return
+            except self._lmdb.MapFullError:
+                self._environment.set_mapsize(self._environment.info()["map_size"] * 2)
+            except self._lmdb.Error as error:
+                raise OSError(f"{self._path}: can't be written: {error}") from error
+
+
+@contextmanager
+def lmdb_writer(path: Path, *, sync: bool = True) -> Iterator[LmdbWriter]:
+    """Open an LMDB file (without folder) for writing as long as the block lasts; one process at a time.
+
+    sync: what `put` stored outlasts a power failure too; else only what was stored before the block ended well does.
+    OSError when the file is damaged or the disk refuses.
+    """
+    lmdb = require_lmdb(f"writing {path}")
+    options = {"subdir": False, "lock": False, "sync": sync, "readahead": False, "map_size": _FIRST_MAP_BYTES}
+    try:
+        environment = lmdb.open(str(path), **options)
+    except lmdb.Error as error:
+        raise OSError(f"{path}: can't be written: {error}") from error
+    try:
+        yield LmdbWriter(lmdb, environment, path)
+        environment.sync(True)
+    except lmdb.Error as error:
+        raise OSError(f"{path}: can't be written: {error}") from error
+    finally:
+        environment.close()
 
 
 def encode(shape: ShapeObject) -> bytes:

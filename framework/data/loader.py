@@ -40,10 +40,18 @@ class _Items(Dataset[Any]):
 
 class _Loader(DataLoader[Any]):
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        for batch in super().__iter__():
+        batches, failure = super().__iter__(), None
+        for batch in batches:
             if isinstance(batch, str):
-                raise DataError(batch)
+                failure = batch
+                break
             yield batch
+        if failure is not None:
+            # The processes end now: with an error's traceback they would live on until the garbage collector finds
+            # them, in an order in which it then waits for them for many seconds.
+            self._iterator = None
+            del batches
+            raise DataError(failure)
 
 
 def build_loader(dataset: Any, **options: Any) -> DataLoader[Any]:

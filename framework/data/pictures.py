@@ -26,7 +26,7 @@ MIN_SIDE = 16
 """Below this no shape can be seen."""
 
 # Decoders for anything else (PostScript, fonts, scientific formats) stay closed to files from outside.
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 
 
 class PictureError(ValueError):
@@ -48,8 +48,7 @@ def read_picture(path: Path, longest_side: int | None = None) -> NDArray[np.floa
     longest_side: reduce (never enlarge) to this many pixels, with anti-aliasing and correctly at transparent edges.
     An animation gives its first frame. Raises PictureError.
     """
-    with _open(path) as picture:
-        upright = ImageOps.exif_transpose(_to_8_bit(picture))
+    upright = upright_picture(path)
     width, height = upright.size
     if longest_side is not None and max(width, height) > longest_side:
         scale = longest_side / max(width, height)
@@ -59,13 +58,22 @@ def read_picture(path: Path, longest_side: int | None = None) -> NDArray[np.floa
     return np.divide(pixels, np.float32(255), out=pixels)
 
 
+def upright_picture(path: Path, formats: tuple[str, ...] = FORMATS, min_side: int = MIN_SIDE) -> PilImage.Image:
+    """Read a picture in one of `formats` (Pillow's names) as an upright RGB or RGBA picture of Pillow with 8 bits.
+
+    An animation gives its first frame. Raises PictureError, also for one with a side of fewer than `min_side` pixels.
+    """
+    with _open(path, formats, min_side) as picture:
+        return ImageOps.exif_transpose(_to_8_bit(picture))
+
+
 @contextmanager
-def _open(path: Path) -> Iterator[PilImage.Image]:
+def _open(path: Path, formats: tuple[str, ...], min_side: int) -> Iterator[PilImage.Image]:
     check_picture_file(path)
     again = "Save it again as PNG or JPEG"
     try:
-        with opened_picture(path, _FORMATS) as picture:
-            _check_size(picture.size, path)
+        with opened_picture(path, formats) as picture:
+            _check_size(picture.size, path, min_side)
             picture.load()
             yield picture
     except PictureError:
@@ -74,7 +82,7 @@ def _open(path: Path) -> Iterator[PilImage.Image]:
         hint = "Make it smaller: 2048 pixels on the longest side are plenty"
         raise PictureError(str(error), path, hint) from error
     except PilImage.UnidentifiedImageError as error:
-        raise PictureError("is not a picture that can be read (PNG, JPEG, WebP, BMP, GIF)", path, again) from error
+        raise PictureError(f"is not a picture that can be read ({', '.join(formats)})", path, again) from error
     except UNREADABLE as error:
         raise PictureError(f"is damaged or cut off ({error})", path, again) from error
 
@@ -92,10 +100,10 @@ def check_picture_file(path: Path) -> None:
         raise PictureError(f"has {size} bytes: that is no picture", path, "Give a picture file")
 
 
-def _check_size(size: tuple[int, int], path: Path) -> None:
+def _check_size(size: tuple[int, int], path: Path, min_side: int) -> None:
     width, height = size
-    if min(width, height) < MIN_SIDE:
-        hint = f"Give a picture of at least {MIN_SIDE} x {MIN_SIDE} pixels; 512 or more is better"
+    if min(width, height) < min_side:
+        hint = f"Give a picture of at least {min_side} x {min_side} pixels; 512 or more is better"
         raise PictureError(f"has only {width} x {height} pixels", path, hint)
 
 

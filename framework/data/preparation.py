@@ -5,11 +5,13 @@ A data module that can be prepared has a method `prepare(job) -> list[Outcome]`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from framework.artifacts.atomic import write_json
 from framework.geometry.mesh import Mesh
 
 Status = Literal["written", "kept", "failed"]
@@ -59,3 +61,11 @@ class PrepareJob:
     """Suffixes of the files that `read_mesh` reads, lower case with the dot."""
     watch: Callable[[Outcome, int, int], None]
     """Called after every object with its outcome, how many are done, and how many there are."""
+
+
+def write_report(path: Path, outcomes: Sequence[Outcome], **facts: Any) -> None:
+    """Write what became of every object, with counts and other `facts`, as JSON."""
+    counts = Counter(outcome.status for outcome in outcomes)
+    splits = Counter(outcome.split for outcome in outcomes if outcome.split)
+    report = facts | {"counts": counts, "splits": splits, "objects": [asdict(outcome) for outcome in outcomes]}
+    write_json(path, report)

@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from framework.artifacts.atomic import atomic_folder, write_json
 from framework.data.config import PrepareShapesConfig
 from framework.data.mesh_samples import SampleCounts, prepared_mesh, render_views, sample_mesh, view_rotations
 from framework.data.preparation import Outcome
+from framework.data.processes import shared_work
 from framework.data.shape_files import ShapeFileError, read_object, write_arrays, write_views
 from framework.geometry.mesh import Mesh
 from framework.renderers.config import TorchRasterizerConfig
@@ -97,10 +92,7 @@ def prepare_objects(tasks: Sequence[ObjectTask], packed: set[str], workers: int,
             yield Outcome(id=task.id, source=str(task.path), status="kept", **_facts(task))
         else:
             missing.append(task)
-    if workers == 1 or len(missing) < 2:
-        yield from map(prepare_object, missing)
-    else:
-        yield from _in_processes(missing, workers)
+    yield from shared_work(prepare_object, missing, workers, _killed)
 
 
 def prepare_object(task: ObjectTask) -> Outcome:
@@ -148,50 +140,6 @@ def _is_damaged(task: ObjectTask) -> bool:
         return True
 
 
-def _in_processes(tasks: Sequence[ObjectTask], workers: int) -> Iterator[Outcome]:
-    """Outcomes of tasks shared by processes. When one is killed, what ran at that moment is tried again one by one."""
-    waiting = deque(tasks)
-    while waiting:
-        suspects = yield from _until_broken(waiting, workers)
-        for task in suspects:
-            yield _alone(task)
-
-
-def _until_broken(waiting: deque[ObjectTask], workers: int) -> Generator[Outcome, None, list[ObjectTask]]:
-    """Work on `waiting` until it is empty or a process is killed; return the tasks that ran then: one is guilty."""
-    running: dict[Future[Outcome], ObjectTask] = {}
-    with _pool(workers) as pool:
-        while waiting or running:
-            try:
-                # No more than run at once are handed over: the others can't be suspects.
-                while waiting and len(running) < workers:
-                    future = pool.submit(prepare_object, waiting[0])
-                    running[future] = waiting.popleft()
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    outcome = future.result()
-                    del running[future]
-                    yield outcome
-            except BrokenProcessPool:
-                return list(running.values())
-    return []
-
-
-def _alone(task: ObjectTask) -> Outcome:
-    """The outcome of one task in a process of its own."""
-    try:
-        with _pool(1) as pool:
-            return pool.submit(prepare_object, task).result()
-    except BrokenProcessPool:
-        reason = "the process was killed while it worked on this mesh, perhaps for lack of memory"
-        return Outcome(id=task.id, source=str(task.path), status="failed", reason=reason)
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    # Spawned, not forked: a parent that has run torch may hold threads that a fork would lose.
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread)
-
-
-def _one_thread() -> None:
-    """The processes share the cores already."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    torch.set_num_threads(1)
+def _killed(task: ObjectTask) -> Outcome:
+    reason = "the process was killed while it worked on this mesh, perhaps for lack of memory"
+    return Outcome(id=task.id, source=str(task.path), status="failed", reason=reason)

@@ -16,9 +16,9 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from framework.artifacts.atomic import TEMPORARY_PREFIX, remove_leftovers, write
 from framework.artifacts.reading import read_mapping
 from framework.data.config import ShapesConfig
 from framework.data.lmdb_store import LMDB_FILE, encode, packed_names, read_packed, require_lmdb, write_lmdb
-from framework.data.preparation import Outcome, PrepareError, PrepareJob
+from framework.data.preparation import Outcome, PrepareError, PrepareJob, write_report
 from framework.data.prepare_objects import ObjectTask, find_meshes, object_names, prepare_objects
 from framework.data.shape_files import (
     SPLITS,
@@ -61,7 +61,7 @@ def prepare_shapes(config: ShapesConfig, job: PrepareJob) -> list[Outcome]:
     _open_output(config, job, is_set)
     remove_leftovers(job.output, *job.output.glob("*/*"))
     outcomes = _from_set(config, job, source) if is_set else _from_meshes(config, job, source, found)
-    _write_report(job, outcomes)
+    write_report(job.output / REPORT_FILE, outcomes)
     return outcomes
 
 
@@ -118,7 +118,9 @@ def _from_meshes(config: ShapesConfig, job: PrepareJob, source: Path, meshes: Se
     outcomes.sort(key=lambda outcome: outcome.id)
     if split_of:
         if packed or config.prepare.pack == "lmdb":
-            _write_report(job, outcomes)  # the packed file has no place for the facts that lie in the folders
+            write_report(
+                job.output / REPORT_FILE, outcomes
+            )  # the packed file has no place for the facts that lie in the folders
             _pack_folders(job.output, sorted(split_of), packed)
         for split in SPLITS:
             write_split(job.output, split, [f"geometry/{name}" for name in sorted(split_of) if split_of[name] == split])
@@ -211,10 +213,3 @@ def _values(
                 outcome = replace(outcome, status="failed", reason=str(error), split="")
             outcomes.append(replace(outcome, seconds=round(time.monotonic() - start, 2)))
             job.watch(outcomes[-1], len(outcomes), total)
-
-
-def _write_report(job: PrepareJob, outcomes: Sequence[Outcome]) -> None:
-    counts = Counter(outcome.status for outcome in outcomes)
-    splits = Counter(outcome.split for outcome in outcomes if outcome.split)
-    report = {"counts": counts, "splits": splits, "objects": [asdict(outcome) for outcome in outcomes]}
-    write_json(job.output / REPORT_FILE, report)

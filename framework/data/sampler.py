@@ -27,6 +27,7 @@ class StepBatchSampler(Sampler[list[Key]]):
     def __init__(
         self, count: int, batch_size: int, seed: int, *, start: int = 0, rank: int = 0, world_size: int = 1
     ) -> None:
+        """Take `count` items; ValueError for none of them, for empty batches, and for a rank outside the world."""
         if count < 1 or batch_size < 1:
             raise ValueError(f"sampler: {count} items in batches of {batch_size}, expected at least one of each")
         if not 0 <= rank < world_size:
@@ -52,6 +53,7 @@ class StepBatchSampler(Sampler[list[Key]]):
         return [self._key(position) for position in range(first, first + self.batch_size)]
 
     def __iter__(self) -> Iterator[list[Key]]:
+        """Yield batches without end."""
         number = self.start
         while True:
             yield self.batch(number)

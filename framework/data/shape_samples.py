@@ -82,6 +82,7 @@ class ShapeSamples(Dataset[dict[str, Any]]):
         return self.store.ids
 
     def __len__(self) -> int:
+        """Return the number of objects."""
         return len(self.store.ids)
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
