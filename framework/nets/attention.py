@@ -47,7 +47,10 @@ def _merge_heads(x_bhnd: Tensor) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention; scale 1/sqrt(D), no mask, no dropout."""
+    """Multi-head self-attention; scale 1/sqrt(D), no mask, no dropout.
+
+    Weights begin normal with the deviation `init_std`; `qkv_bias`: queries, keys and values have a bias.
+    """
 
     def __init__(self, width: int, heads: int, init_std: float, qkv_bias: bool = True) -> None:
         super().__init__()
@@ -63,7 +66,10 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Multi-head attention of one token set to another; `keys_values` can be computed once and reused."""
+    """Multi-head attention of one token set to another; `keys_values` can be computed once and reused.
+
+    data_width: channels of the other set. `init_std` and `qkv_bias` as for `SelfAttention`.
+    """
 
     def __init__(self, width: int, heads: int, data_width: int, init_std: float, qkv_bias: bool = True) -> None:
         super().__init__()
@@ -97,7 +103,10 @@ class MLP(nn.Module):
 
 
 class SelfAttentionBlock(nn.Module):
-    """Pre-norm residual block: self-attention, then the MLP."""
+    """Pre-norm residual block: self-attention, then the MLP.
+
+    Weights begin with the deviation init_scale / sqrt(width).
+    """
 
     def __init__(self, width: int, heads: int, init_scale: float = 1.0, qkv_bias: bool = True) -> None:
         super().__init__()
@@ -114,7 +123,10 @@ class SelfAttentionBlock(nn.Module):
 
 
 class CrossAttentionBlock(nn.Module):
-    """Pre-norm residual block in which tokens read a second token set; both inputs are normalised."""
+    """Pre-norm residual block in which tokens read a second token set; both inputs are normalised.
+
+    data_width: channels of the second set, those of the first if None; init_scale as for `SelfAttentionBlock`.
+    """
 
     def __init__(
         self, width: int, heads: int, data_width: int | None = None, init_scale: float = 1.0, qkv_bias: bool = True

@@ -54,7 +54,10 @@ def drop_text(model: Clip) -> None:
 
 
 class Modulation(nn.Module):
-    """Scales and shifts normalised tokens by what a condition says; zero-initialised, so that it starts as nothing."""
+    """Scales and shifts normalised tokens of `width` channels by what a condition of `channels` numbers says.
+
+    Zero-initialised, so that it starts as nothing.
+    """
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
