@@ -72,7 +72,7 @@ class TakeNewOptions(pl.Callback):
 class KeepCheckpoints(Checkpoint):
     """Writes `last.ckpt` every `interval` steps and at the end, and `best.ckpt` when the monitored metric improves.
 
-    `keep_interval` > 0 keeps `step_<n>.ckpt` files as well.
+    monitor: name of that metric, of which `mode` is better; `keep_interval` > 0 keeps `step_<n>.ckpt` files as well.
     """
 
     def __init__(

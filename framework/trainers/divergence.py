@@ -28,7 +28,8 @@ class TrainingDiverged(ValueError):
 class StopOnDivergence(pl.Callback):
     """Raises TrainingDiverged, on all processes together, with where it came from and what to continue from.
 
-    With `patient` set it takes three looks in a row that find something: a loss scaler skips single steps on purpose.
+    On a CPU it looks at every step, else at every `interval`-th. With `patient` set it takes three looks in a row that
+    find something: a loss scaler skips single steps on purpose.
     """
 
     def __init__(self, run_folder: RunFolder, interval: int, patient: bool = False) -> None:

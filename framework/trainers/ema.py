@@ -16,7 +16,10 @@ CHECKPOINT_KEY = "ema"
 
 
 class EMA(pl.Callback):
-    """Keeps the average, swaps it in for validation, and stores it in checkpoints under the key `ema`."""
+    """Keeps the average, swaps it in for validation, and stores it in checkpoints under the key `ema`.
+
+    decay: share of the average that stays in a step, between 0 and 1 (else ValueError); warmup: smaller at first.
+    """
 
     def __init__(self, decay: float, warmup: bool = True) -> None:
         if not 0 < decay < 1:

@@ -14,8 +14,11 @@ DEVICES = {"auto": "auto", "cpu": "cpu", "cuda": "gpu", "gpu": "gpu", "mps": "mp
 """Our names of devices, and Lightning's."""
 
 
-def build_strategy(config: TrainerConfig, device: str) -> Any:
-    """Return Lightning's strategy for `trainer.strategy`; on the CPU processes talk by gloo."""
+def build_strategy(config: TrainerConfig, device: str, *, own_steps: bool = False) -> Any:
+    """Return Lightning's strategy for `trainer.strategy`; on the CPU processes talk by gloo.
+
+    `own_steps`: the system has several optimisers, so that no backward pass reaches all weights.
+    """
     backend = None if on_gpu(device) else "gloo"
     if config.strategy == "fsdp":
         return ModelParallelStrategy(
@@ -24,8 +27,8 @@ def build_strategy(config: TrainerConfig, device: str) -> Any:
             save_distributed_checkpoint=False,  # one file, as of any other training, so that either can go on with it
             process_group_backend=backend,
         )
-    if config.strategy == "ddp":
-        return DDPStrategy(process_group_backend=backend)
+    if config.strategy == "ddp" or (own_steps and config.strategy == "auto" and process_count(config) > 1):
+        return DDPStrategy(process_group_backend=backend, find_unused_parameters=own_steps)
     return config.strategy
 
 
@@ -49,6 +52,22 @@ def check(config: TrainerConfig, device: str) -> None:
         raise ValueError("device: no Apple GPU is available here. Use device=cpu or device=auto")
     if config.precision == "16-mixed" and not on_gpu(device) and device != "mps":
         raise ValueError("trainer.precision: 16-mixed needs a GPU. Use trainer.precision=bf16-mixed or 32 on the CPU")
+
+
+def check_own_steps(config: TrainerConfig) -> None:
+    """The same for a system that takes its optimisers' steps itself, as one with a discriminator does."""
+    for name, value, default in (("accumulate", config.accumulate, 1), ("gradient_clip", config.gradient_clip, 0)):
+        if value != default:
+            raise ValueError(
+                f"trainer.{name}: is {value}, but this system takes its steps itself. Leave it at {default}; "
+                "where memory is short, give a smaller system.chunk"
+            )
+    if config.strategy == "fsdp" or config.precision == "16-mixed":
+        name = "strategy" if config.strategy == "fsdp" else "precision"
+        raise ValueError(
+            f"trainer.{name}: {getattr(config, name)} does not go with second derivatives, which this system needs. "
+            f"Use trainer.{name}={'ddp' if name == 'strategy' else '32'}"
+        )
 
 
 def check_processes(config: TrainerConfig, device: str) -> None:

@@ -19,7 +19,7 @@ from framework.trainers.progress import ShowProgress
 from framework.trainers.randomness import SeedEveryStep
 from framework.trainers.run_folder import RunFolder
 from framework.trainers.stopping import StopOnSignal, TimeLimit
-from framework.trainers.strategy import DEVICES, build_strategy, check, check_processes
+from framework.trainers.strategy import DEVICES, build_strategy, check, check_own_steps, check_processes
 
 
 def build_trainer(
@@ -40,6 +40,9 @@ def build_trainer(
     _silence_lightning()
     check(config, device)
     check_processes(config, device)
+    own_steps = isinstance(system, System) and not system.automatic_optimization
+    if own_steps:
+        check_own_steps(config)
     if config.matmul_precision != "highest" and torch.cuda.is_available():
         torch.set_float32_matmul_precision(config.matmul_precision)
     batches = config.val_interval * config.accumulate
@@ -47,7 +50,7 @@ def build_trainer(
         accelerator=DEVICES[device],
         devices=config.devices,
         num_nodes=config.num_nodes,
-        strategy=build_strategy(config, device),
+        strategy=build_strategy(config, device, own_steps=own_steps),
         precision=config.precision,
         max_steps=config.max_steps,
         max_epochs=-1,
@@ -125,5 +128,9 @@ def _silence_lightning() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     for text in (".*does not have many workers.*", ".*ModelCheckpoint.*", ".*is smaller than the logging interval.*"):
         warnings.filterwarnings("ignore", text)
-    for text in (".*your dataloader is not resumable.*", ".*isinstance.treespec, LeafSpec.*"):
+    for text in (
+        ".*in eval mode at the start of training.*",
+        ".*your dataloader is not resumable.*",
+        ".*isinstance.treespec, LeafSpec.*",
+    ):
         warnings.filterwarnings("ignore", text)
