@@ -6,7 +6,7 @@ import re
 import struct
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -45,12 +45,13 @@ class CodeInCheckpoint(ValueError):
     """A file asks for more than tensors and plain values, which could run code."""
 
 
-def read_tensor_file(path: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
+def read_tensor_file(path: Path, parts: Collection[str] = ()) -> tuple[dict[str, Tensor], dict[str, int]]:
     """Return key -> CPU tensor, and the numbers `epoch` and `global_step` where the file has them.
 
     Tensors stay on disk until they are touched, where the format allows. Both a bare mapping of tensors and one below
-    `state_dict` are read. Raises WeightsError for a damaged file, for one that holds more than tensors and plain
-    values (it is not executed), for one without tensors, and for one whose tensors are larger than itself.
+    `state_dict` are read, and several mappings below names out of `parts`, whose keys become `<part>.<key>`. Raises
+    WeightsError for a damaged file, for one that holds more than tensors and plain values (it is not executed), for one
+    without tensors, and for one whose tensors are larger than itself.
     """
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
     if not isinstance(content, Mapping):
@@ -59,12 +60,20 @@ def read_tensor_file(path: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
     state = content.get(NESTED, content)
     if not isinstance(state, Mapping):
         raise WeightsError(f"{path}: {NESTED} is a {type(state).__name__}, expected a mapping of tensors")
+    state = _joined(state, parts)
     others = [str(key) for key, value in state.items() if not (isinstance(key, str) and is_plain(value))]
     if others or not state:
         found = f"{', '.join(others[:4])} among its keys" if others else "nothing"
         raise WeightsError(f"{path} has {found}; expected tensors only, at the top or below {NESTED}")
     _check_sizes(path, state)
     return dict(state), facts
+
+
+def _joined(state: Mapping[Any, Any], parts: Collection[str]) -> dict[Any, Any]:
+    """The mappings below the names `parts` as one, with the names before their keys; the rest as it stands."""
+    inner = {key: value for key, value in state.items() if key in parts and isinstance(value, Mapping)}
+    joined = {f"{part}.{key}": value for part, values in inner.items() for key, value in values.items()}
+    return {key: value for key, value in state.items() if key not in inner} | joined
 
 
 def load_plain(path: Path) -> Any:

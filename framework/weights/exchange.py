@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from framework.artifacts.atomic import atomic_folder
+from framework.weights.checkpoint_file import NESTED
 from framework.weights.folder import (
     CONFIG_FILE,
     SavedWeights,
@@ -18,9 +21,8 @@ from framework.weights.folder import (
     refuse_foreign_folder,
     save_weights,
 )
-from framework.weights.official import OfficialFormat
+from framework.weights.official import OfficialFiles, OfficialFormat
 from framework.weights.opening import (
-    OFFICIAL_TENSORS,
     fingerprint,
     official_formats,
     read_official,
@@ -41,8 +43,10 @@ def import_official(source: Path, output: Path, *, half: bool = False) -> tuple[
         refuse_foreign_folder(folder)
     files = dataclasses.replace(files, places={system: str(folder) for system, folder in folders.items()})
     origin = {"source": source.name, "sha256": fingerprint(source), **files.facts}
+    if files.published is not None and not files.notes:
+        origin["published"] = files.published.path
     with atomic_folder(output) as temporary:
-        notes: dict[str, None] = {}
+        notes: dict[str, None] = dict.fromkeys(files.notes)
         for system, folder in folders.items():
             saved = read_system(adapter, files, system)
             notes |= dict.fromkeys(saved.facts.get("notes", ()))
@@ -52,24 +56,35 @@ def import_official(source: Path, output: Path, *, half: bool = False) -> tuple[
 
 
 def export_official(source: Path, output: Path) -> list[Path]:
-    """Write `model.ckpt` and the files beside it as the method's authors did, and return them.
+    """Write the file of tensors and those beside it as the method's authors did, and return them.
 
     `source` is a weights folder, or a folder with one per system as `import_official` writes it. Values keep the types
     in which they are stored. Raises WeightsError when the method publishes no checkpoints, or ours hold what they
     can't express.
     """
     systems = _systems_in(source)
-    files = _adapter_of(systems).write(systems)
-    refuse_foreign_folder(output, [OFFICIAL_TENSORS, *files.texts])
+    adapter = _adapter_of(systems)
+    files = adapter.write(systems)
+    refuse_foreign_folder(output, [adapter.file, *files.texts])
     with atomic_folder(output) as temporary:
-        content = {"state_dict": dict(files.tensors), **files.facts}
         try:
-            torch.save(content, temporary / OFFICIAL_TENSORS)
+            torch.save(_content(adapter, files), temporary / adapter.file)
         except RuntimeError as error:  # torch hides the system's error behind its own.
             raise OSError(f"{output} can't be written: is the disk full? ({error})") from error
         for name, text in files.texts.items():
             (temporary / name).write_text(text, encoding="utf-8")
-    return [output / name for name in (OFFICIAL_TENSORS, *files.texts)]
+    return [output / name for name in (adapter.file, *files.texts)]
+
+
+def _content(adapter: OfficialFormat, files: OfficialFiles) -> Mapping[str, Any]:
+    """What the published file holds: its parts, or one state dict and the numbers beside it."""
+    if not adapter.parts:
+        return {NESTED: dict(files.tensors), **files.facts}
+    parts: dict[str, dict[str, Tensor]] = {part: {} for part in adapter.parts}
+    for key, value in files.tensors.items():
+        part, _, name = key.partition(".")
+        parts[part][name] = value
+    return parts
 
 
 def weights_folders(source: Path) -> list[Path]:

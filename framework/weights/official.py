@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from framework.registry import nearest
+from framework.registry import PublishedFile, nearest
 from framework.weights.folder import SavedWeights, WeightsError
 
 LISTED = 4
@@ -33,6 +33,11 @@ class OfficialFiles:
     places: Mapping[str, str] = field(default_factory=dict)
     """Registry name of a system -> where its weights are about to lie, for systems that name another's weights."""
 
+    published: PublishedFile | None = None
+    """Which of the published files this is, or has the name of; None for any other."""
+    notes: tuple[str, ...] = ()
+    """What the user should know about the file itself: that it has only the name of a published one."""
+
     def place_of(self, system: str) -> str:
         """Return where the weights of `system` can be found: the place they are imported to, or this checkpoint."""
         return self.places.get(system, self.where)
@@ -50,6 +55,10 @@ class OfficialFormat:
     """Weights by system -> a published checkpoint; WeightsError when they hold what it can't express."""
     companions: tuple[str, ...] = ()
     """Names of the text files that may lie beside the tensors, such as a config."""
+    parts: tuple[str, ...] = ()
+    """Names of the mappings of tensors in the file (`g`, `d`), if it is no single one; keys here are `<part>.<key>`."""
+    file: str = "model.ckpt"
+    """Name of the file that an export writes."""
 
 
 def check_official_keys(expected: Mapping[str, tuple[int, ...]], given: Mapping[str, Tensor], where: str) -> None:

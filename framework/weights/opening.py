@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,9 @@ from framework.weights.folder import (
     read_description,
 )
 from framework.weights.official import OfficialFiles, OfficialFormat
+from framework.weights.published import recognise
+
+logger = logging.getLogger(__name__)
 
 OFFICIAL_TENSORS = "model.ckpt"
 
@@ -38,6 +42,8 @@ def open_weights(path: Path, system: str | None = None, *, stored_types: bool = 
     if (path / CONFIG_FILE).is_file():
         return load_weights(path, stored_types=stored_types)
     adapter, files = read_official(path)
+    for note in files.notes:
+        logger.warning("%s", note)
     held = adapter.systems(files.tensors)
     if system is None and len(held) == 1:
         system = held[0]
@@ -74,14 +80,21 @@ def check_weights(path: Path, system: str) -> None:
 def read_official(path: Path) -> tuple[OfficialFormat, OfficialFiles]:
     """Return an official checkpoint (a tensor file, or a folder with one) and the adapter that knows its keys."""
     file = tensor_path(path)
-    tensors, facts = read_tensor_file(file)
+    recognised = recognise(file)
+    try:
+        tensors, facts = read_tensor_file(file, [part for known in official_formats().values() for part in known.parts])
+    except WeightsError as error:
+        if not recognised.problem:
+            raise
+        raise WeightsError(f"{error}. {recognised.problem}") from error
     adapter = _adapter_for(tensors, str(path))
     beside = [file.parent / name for name in adapter.companions]
     try:
         texts = {place.name: read_text(place) for place in beside if place.is_file()}
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path}: a file beside the tensors can't be read ({error}). Download it again") from error
-    return adapter, OfficialFiles(tensors, texts, str(path), facts)
+    notes = (recognised.problem,) if recognised.problem else ()
+    return adapter, OfficialFiles(tensors, texts, str(path), facts, published=recognised.file, notes=notes)
 
 
 def tensor_path(path: Path) -> Path:

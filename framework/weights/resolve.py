@@ -8,6 +8,7 @@ from framework.config.places import shipped
 from framework.weights.checkpoint_file import SUFFIXES
 from framework.weights.folder import CONFIG_FILE, HOW_TO_EXPORT, WeightsError
 from framework.weights.opening import official_file
+from framework.weights.published import where_published
 from framework.weights.runs import RunNotFound, find_run
 
 RUN_WEIGHTS = "weights"
@@ -28,6 +29,8 @@ def resolve(source: str | Path) -> Path:
     for folder in (Path(text).expanduser(), shipped(text), *carried(text)):
         if folder.exists():
             return _weights_in(folder)
+    if place := where_published(Path(text).name):
+        raise WeightsError(f"weights '{text}': no such file in {Path.cwd()}. {place}")
     if "/" not in text:
         try:
             return _weights_in(find_run(text))

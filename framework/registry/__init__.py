@@ -11,11 +11,14 @@ import importlib
 import importlib.metadata
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
+
+from framework.registry.spec import Entry, MethodSpec
+from framework.registry.spec import PublishedFile as PublishedFile
 
 ENTRY_POINT_GROUP = "atelier3d.methods"
 """Entry points of other packages: `<method name> = "<package>:SPEC"`."""
@@ -23,59 +26,6 @@ ENTRY_POINT_GROUP = "atelier3d.methods"
 
 class PluginWarning(UserWarning):
     """Something that another installed package brings is off; the text says what, whose it is, and why."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Where the code of a name is, and where its options are."""
-
-    target: str
-    """Class or function, as `package.module:Name`."""
-
-    config: str
-    """Dataclass of its options, as `package.module:Name`; the module imports no torch."""
-
-    summary: str = ""
-    """One line for `list`."""
-
-    extra: str | None = None
-    """Extra of the distribution that it needs, as in `pip install 'atelier3d[data]'`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MethodSpec:
-    """What a method brings: names only, so that importing it is free."""
-
-    name: str
-    """Name of the method; the first part of all its names."""
-
-    summary: str
-    """One line for `list methods`."""
-
-    systems: Mapping[str, Entry] = field(default_factory=dict)
-    """Trainable networks."""
-
-    stages: Mapping[str, Entry] = field(default_factory=dict)
-    """Steps of inference."""
-
-    data: Mapping[str, Entry] = field(default_factory=dict)
-    """Data modules that only this method needs."""
-
-    encoders: Mapping[str, Entry] = field(default_factory=dict)
-    """Networks from views to condition tokens (see `framework.nets.view_encoder`)."""
-
-    pipeline: tuple[str, ...] = ()
-    """Names of the stages of its usual pipeline, in order."""
-
-    licence: str = ""
-    """Licence of its code and weights."""
-
-    official: str | None = None
-    """Reader and writer of its authors' checkpoints: an `OfficialFormat`, as `package.module:Name`."""
-
-    trials: tuple[str, ...] = ()
-    """Commands at toy size, as typed after `launch.py`: trainings of all its systems, predictions through all its
-    stages. The contract suite (`python -m framework.testing <name>`) runs them in an empty folder without network."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +151,11 @@ def _own_entries() -> dict[tuple[str, str], Entry]:
                 "framework.data.config:ProceduralConfig",
                 "objects made from a seed, with labelled coloured parts",
             ),
+            "image_lmdb": Entry(
+                "framework.data.image_lmdb:ImageLmdbData",
+                "framework.data.config:ImageLmdbConfig",
+                "an LMDB folder of square pictures at several sizes",
+            ),
         },
         "encoder": {
             "vit": Entry(
@@ -309,7 +264,7 @@ def package_of(point: EntryPoint) -> str:
 
 def _own_paths() -> dict[str, str]:
     """The specs of the methods beside this package, by name."""
-    folder = Path(__file__).resolve().parent.parent / "methods"
+    folder = Path(__file__).resolve().parents[2] / "methods"
     return {init.parent.name: f"methods.{init.parent.name}:SPEC" for init in sorted(folder.glob("*/__init__.py"))}
 
 
