@@ -17,7 +17,7 @@ MAX_PIXELS = 64_000_000
 
 UNREADABLE = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, ArithmeticError, RuntimeError, MemoryError),
-    *(AttributeError, struct.error, zlib.error),
+    *(AttributeError, AssertionError, struct.error, zlib.error),
 )
 """What Pillow's decoders raise for damaged files: they index and unpack what the bytes say."""
 

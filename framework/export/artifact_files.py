@@ -6,6 +6,7 @@
 | Mesh | `<name>.glb` |
 | LayeredMesh | `<name>.layers.glb`, a node for each part |
 | LatentSet | `<name>.safetensors` |
+| Video | `<name>.mp4`, or `<name>.gif` |
 | MultiView | folder `<name>/` with `<view>.png` and `cameras.json` |
 
 One artifact name has one file: the type is known from the file alone, so a file that a user edits or replaces counts.
@@ -20,6 +21,7 @@ from framework.artifacts.image import Image
 from framework.artifacts.latent_set import LatentSet
 from framework.artifacts.layered_mesh import LayeredMesh
 from framework.artifacts.multi_view import MultiView
+from framework.artifacts.video import Video
 from framework.export.mesh_files import load_layers, load_mesh, save_layers, save_mesh
 from framework.geometry.mesh import Mesh
 
@@ -36,10 +38,12 @@ _KINDS = (
     _Kind(Mesh, ".glb", save_mesh, load_mesh),
     _Kind(LayeredMesh, ".layers.glb", save_layers, load_layers),
     _Kind(LatentSet, ".safetensors", LatentSet.save, LatentSet.load),
+    _Kind(Video, ".mp4", Video.save, Video.load),
+    _Kind(Video, ".gif", Video.save, Video.load),
     _Kind(MultiView, "", MultiView.save, MultiView.load),
 )
 
-ARTIFACT_TYPES: tuple[type, ...] = tuple(kind.type for kind in _KINDS)
+ARTIFACT_TYPES: tuple[type, ...] = tuple(dict.fromkeys(kind.type for kind in _KINDS))
 """What stages may exchange."""
 
 
@@ -49,11 +53,11 @@ def save_artifact(value: object, folder: Path, name: str) -> Path:
     Raises ArtifactError for a type that has no file; OSError when the disk refuses.
     """
     for kind in _KINDS:
-        if isinstance(value, kind.type):
+        if isinstance(value, kind.type) and getattr(value, "suffix", kind.suffix) == kind.suffix:
             path = folder / (name + kind.suffix)
             kind.save(value, path)
             return path
-    known = ", ".join(kind.type.__name__ for kind in _KINDS)
+    known = ", ".join(kind.__name__ for kind in ARTIFACT_TYPES)
     raise ArtifactError(f"artifact '{name}' is a {type(value).__name__}, which has no file. Known: {known}")
 
 

@@ -1,13 +1,23 @@
-"""Pictures as PNG files, whole or not at all."""
+"""Pictures as 8-bit numbers, and as PNG files, whole or not at all."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from framework.artifacts.atomic import atomic_file
+
+
+def to_bytes(pixels: NDArray[Any], rounding: Literal["nearest", "down"] = "nearest") -> NDArray[np.uint8]:
+    """Return floats as 0..255, in the same shape: values outside [0, 1] are cut, NaN is black.
+
+    rounding: to the nearest number, halves up, as published PNG files have it; or down, as published videos do.
+    """
+    # NaN would become an arbitrary byte; black is at least the same everywhere.
+    values = np.nan_to_num(pixels).clip(0, 1) * 255
+    return (values + 0.5 if rounding == "nearest" else values).astype(np.uint8)
 
 
 def save_png(pixels: NDArray[Any], path: Path, compress_level: int = 4) -> Path:
@@ -19,8 +29,7 @@ def save_png(pixels: NDArray[Any], path: Path, compress_level: int = 4) -> Path:
     if pixels.ndim != 3 or pixels.shape[2] not in (3, 4) or 0 in pixels.shape:
         raise ValueError(f"{path}: pixels have shape {pixels.shape}, expected (H, W, 3) or (H, W, 4)")
     if np.issubdtype(pixels.dtype, np.floating):
-        # NaN would become an arbitrary byte; black is at least the same everywhere.
-        pixels = np.rint(np.nan_to_num(pixels).clip(0, 1) * 255).astype(np.uint8)
+        pixels = to_bytes(pixels)
     if pixels.dtype != np.uint8:
         raise ValueError(f"{path}: pixels are {pixels.dtype}, expected uint8, or floats in [0, 1]")
     with atomic_file(path) as temporary:

@@ -15,7 +15,10 @@ _log = logging.getLogger(__name__)
 
 
 class NearbyFiles:
-    """Reads files by the names that stand in the mesh file `path`; this is what trimesh calls a resolver."""
+    """Reads files by the names that stand in the mesh file `path`; this is what trimesh calls a resolver.
+
+    max_bytes: the largest file that is read.
+    """
 
     def __init__(self, path: Path, max_bytes: int) -> None:
         self.folder, self.file_name, self.max_bytes = path.parent.resolve(), path.name, max_bytes
@@ -28,6 +31,7 @@ class NearbyFiles:
         return found.read_bytes()
 
     def __getitem__(self, name: str) -> bytes:
+        """The same as `get`."""
         return self.get(name)
 
     def find(self, name: str) -> Path | None:

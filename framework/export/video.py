@@ -4,6 +4,7 @@ An MP4 is encoded frame by frame as they come, so a generator needs no memory fo
 for its palette. The file appears under its name only when it is complete.
 """
 
+import tempfile
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
@@ -16,25 +17,41 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from framework.artifacts.atomic import atomic_file
+from framework.artifacts.video import Video
 from framework.optional import has, require
 
 Frame = NDArray[np.uint8]
 
-# Constant quality of x264: 18 is hardly told from the original.
-_QUALITY = "18"
+QUALITY = 18
+"""Constant quality of x264: 0 is without loss, 18 hardly told from the original, 51 the worst."""
+
+
+def make_video(
+    frames: Iterable[Frame], fps: float = 24.0, kind: Literal["mp4", "gif"] | None = None, crf: int = QUALITY
+) -> Video:
+    """Encode frames as they come, and return the film as an artifact; arguments and errors as of `save_video`."""
+    with tempfile.TemporaryDirectory(prefix="film-") as folder:
+        return Video.load(save_video(frames, Path(folder) / "film", fps, kind, crf))
 
 
 def save_video(
-    frames: Iterable[Frame], path_without_suffix: Path, fps: float = 24.0, kind: Literal["mp4", "gif"] | None = None
+    frames: Iterable[Frame],
+    path_without_suffix: Path,
+    fps: float = 24.0,
+    kind: Literal["mp4", "gif"] | None = None,
+    crf: int = QUALITY,
 ) -> Path:
     """Write `frames`, uint8 (H, W, 3) of one size, and return the path.
 
     kind: none means MP4 with the extra `video`, else GIF; asking for MP4 without it raises MissingExtra. Odd heights
-    and widths grow by one pixel, which H.264 needs. Raises ValueError for no frames, frames of another shape or type,
-    or a frame rate that is not positive; then nothing is written.
+    and widths grow by one pixel, which H.264 needs. crf: quality of an MP4, see `QUALITY`. Raises ValueError for no
+    frames, frames of another shape or type, a frame rate that is not positive or a quality that is not known; then
+    nothing is written.
     """
     if not fps > 0:
         raise ValueError(f"save_video: fps is {fps}, expected a positive number of frames per second")
+    if not 0 <= crf <= 51:
+        raise ValueError(f"save_video: crf is {crf}, expected 0 (without loss) to 51")
     as_mp4 = has("av", "VideoFrame") if kind is None else kind == "mp4"
     # Path.with_suffix would eat a part of names such as "chair-v1.5".
     path = path_without_suffix.with_name(path_without_suffix.name + (".mp4" if as_mp4 else ".gif"))
@@ -42,7 +59,7 @@ def save_video(
     checked = _checked(frames)
     with atomic_file(path) as temporary:
         if av is not None:
-            _write_mp4(av, checked, temporary, fps)
+            _write_mp4(av, checked, temporary, fps, crf)
         else:
             _write_gif(checked, temporary, fps)
     return path
@@ -62,10 +79,10 @@ def _checked(frames: Iterable[Frame]) -> Iterator[Frame]:
         raise ValueError("save_video: no frames, expected at least one")
 
 
-def _write_mp4(av: ModuleType, frames: Iterator[Frame], path: Path, fps: float) -> None:
+def _write_mp4(av: ModuleType, frames: Iterator[Frame], path: Path, fps: float, crf: int) -> None:
     first = next(frames)
     with av.open(str(path), mode="w", format="mp4", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options={"crf": _QUALITY})
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options={"crf": str(crf)})
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = "yuv420p"
         for frame in chain([first], frames):

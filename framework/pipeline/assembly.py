@@ -13,7 +13,7 @@ from framework import registry
 from framework.artifacts.image import Image
 from framework.config.choice import Choice
 from framework.config.errors import ConfigError
-from framework.pipeline.config import MethodConfig
+from framework.pipeline.config import INPUT_MISSING, MethodConfig
 from framework.pipeline.inputs import VIEWS, view_artifact
 from framework.pipeline.pipeline import Pipeline
 from framework.pipeline.plan import PlannedStage, check_chain, plan_stages
@@ -33,6 +33,21 @@ def plan_method(method: MethodConfig) -> tuple[PlannedStage, ...]:
     stages = plan_stages(method.stages)
     check_chain(stages, GIVEN)
     return stages
+
+
+def reads_input(stages: Sequence[PlannedStage]) -> bool:
+    """Say whether any of `stages` reads a picture that the user gives."""
+    return any(name in GIVEN for stage in stages for name in (*stage.stage_class.needs, *stage.stage_class.uses))
+
+
+def check_input(stages: Sequence[PlannedStage], given: bool) -> None:
+    """ConfigError when a picture that `stages` need is missing, or when one is `given` that none of them reads."""
+    needed = any(name in GIVEN for stage in stages for name in stage.stage_class.needs)
+    if needed and not given:
+        raise ConfigError("", INPUT_MISSING)
+    if given and not reads_input(stages):
+        problem = "is given, but this method begins with random numbers and reads no picture."
+        raise ConfigError("input", f"{problem} Leave it out; seed=<first seed> count=<how many> say what is made.")
 
 
 def resolve_weights(method: MethodConfig, overrides: Mapping[str, str]) -> dict[str, Path]:

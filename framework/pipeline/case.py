@@ -6,7 +6,7 @@ that a user edited between two runs is used as it is.
 
 import logging
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -45,6 +45,9 @@ class StageRecord:
 
     digests: dict[str, str] = field(default_factory=dict)
     """Artifact -> SHA-256 of what was written, before anybody edited it."""
+
+    measures: dict[str, float] = field(default_factory=dict)
+    """Numbers that the stage found out about its result."""
 
 
 @dataclass(kw_only=True)
@@ -118,6 +121,8 @@ class Case:
         self.error: Exception | None = None
         self.reads: dict[str, str] = {}
         self.writes: dict[str, str] = {}
+        self.measures: dict[str, float] = {}
+        self.watcher: Callable[[str], None] | None = None
 
     @property
     def seed(self) -> int:
@@ -142,9 +147,18 @@ class Case:
         self.writes[name] = path.name
         return path
 
+    def measure(self, **numbers: float) -> None:
+        """Note numbers about the result of the running stage for `case.json`."""
+        self.measures |= numbers
+
+    def progress(self, text: str) -> None:
+        """Say how far the running stage is, to whoever watches."""
+        if self.watcher is not None:
+            self.watcher(text)
+
     def forget_log(self) -> None:
-        """Start counting reads and writes anew (before each stage)."""
-        self.reads, self.writes = {}, {}
+        """Start counting reads, writes and numbers anew (before each stage)."""
+        self.reads, self.writes, self.measures = {}, {}, {}
 
     def remove(self, files: Iterable[str]) -> None:
         """Remove files or folders that lie directly in the case folder; names with a path in them are left alone."""

@@ -5,6 +5,9 @@ from typing import Annotated, Any
 
 from framework.config.registered import Registered
 
+INPUT_MISSING = "input is missing. Give it: launch.py predict method=... input=<image or folder>"
+"""What is said where stages read a picture and none is given."""
+
 
 @dataclass(kw_only=True)
 class MethodConfig:

@@ -28,11 +28,13 @@ class Isolated:
     error: Exception | None = None
 
     def __enter__(self) -> Self:
+        """Return the guard."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
+        """Keep an Exception; Ctrl-C and the end of the process pass on."""
         if not isinstance(error, Exception):
             return False
         self.error = error

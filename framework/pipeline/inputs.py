@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ class CaseInput:
     """Name of the case and of its folder."""
 
     pictures: Mapping[str, Path]
-    """View -> picture file; always has `front`."""
+    """View -> picture file; has `front`, or nothing where the method begins with random numbers."""
 
 
 def view_artifact(base: str, view: str) -> str:
@@ -53,6 +53,11 @@ def list_inputs(path: str | None, views: Mapping[str, str | None]) -> list[CaseI
     if given and len(cases) > 1:
         raise ConfigError(f"input.{next(iter(given))}", f"goes with one picture, but {path} holds {len(cases)}.")
     return [CaseInput(case.name, {**case.pictures, **given}) for case in cases]
+
+
+def seeded_cases(seeds: Iterable[int]) -> list[CaseInput]:
+    """Return a case without pictures for each seed, for methods that begin with random numbers."""
+    return [CaseInput(f"seed{seed:04d}", {}) for seed in seeds]
 
 
 def read_inputs(case: Case, pictures: Mapping[str, Path]) -> None:

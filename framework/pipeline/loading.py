@@ -18,7 +18,7 @@ from framework.config.compose import compose, resolve
 from framework.data.pictures import read_picture
 from framework.export.mesh_files import save_layers, save_mesh
 from framework.geometry.mesh import Mesh
-from framework.pipeline.assembly import build_pipeline, choose_device, plan_method, resolve_weights
+from framework.pipeline.assembly import build_pipeline, check_input, choose_device, plan_method, resolve_weights
 from framework.pipeline.case import Case
 from framework.pipeline.config import MethodConfig
 from framework.pipeline.inputs import LONGEST_SIDE, VIEWS, view_artifact
@@ -68,7 +68,7 @@ class LoadedMethod:
 
     def __call__(
         self,
-        image: Picture,
+        image: Picture | None = None,
         *,
         right: Picture | None = None,
         back: Picture | None = None,
@@ -77,9 +77,11 @@ class LoadedMethod:
     ) -> Result:
         """Run the method on a front view and, where it can use them, further views of the same object.
 
-        Raises PredictionError when a stage fails, PictureError for a file that can't be read.
+        A method that begins with random numbers takes no picture: `method(seed=3)`. Raises ConfigError for pictures
+        that are missing or not wanted, PredictionError when a stage fails, PictureError for a file that can't be read.
         """
         pictures = {VIEWS[0]: image, "right": right, "back": back, "left": left}
+        check_input(self.pipeline.stages, any(picture is not None for picture in pictures.values()))
         with tempfile.TemporaryDirectory(prefix="atelier-") as folder:
             case = Case("case", Path(folder), seed)
             for view, picture in pictures.items():

@@ -5,6 +5,7 @@ and kept for all others. What a stage raises is written down in the case and the
 built would fail every case in the same way, so then the pipeline is `broken` and the caller stops.
 """
 
+import functools
 import logging
 import resource
 import sys
@@ -24,7 +25,7 @@ from framework.pipeline.stage import Context, Stage, StageError
 logger = logging.getLogger(__name__)
 
 StageWatcher = Callable[[Case, str], None]
-"""Called with the case and the stage's name just before a stage is built or run."""
+"""Called with the case and the stage's name just before a stage is built or run, then with what the stage says."""
 
 Presenter = Callable[[Case], Iterable[str]]
 """Makes pictures and videos of a case's artifacts for people and returns their file names."""
@@ -66,6 +67,7 @@ class Pipeline:
             stage = self.stages[index]
             if watch is not None:
                 watch(case, stage.name)
+                case.watcher = functools.partial(_pass_on, watch, case, stage.name)
             error = self._run_stage(case, stage)
             if error is not None:
                 fail(case, describe(error, stage.name), error)
@@ -147,12 +149,17 @@ class Pipeline:
             reads=dict(case.reads),
             writes=dict(case.writes),
             digests={name: digest(case.folder / file) for name, file in case.writes.items()},
+            measures=dict(case.measures),
         )
         order = [stage.name for stage in self.stages]
         others = [stage for stage in case.record.stages if stage.name != planned.name]
         case.record.stages = sorted([*others, record], key=lambda stage: order.index(stage.name))
         case.record.seconds = round(case.record.seconds + seconds, 3)
         case.record.peak_memory_mb = peak_memory_mb(self.context.device)
+
+
+def _pass_on(watch: StageWatcher, case: Case, stage: str, text: str) -> None:
+    watch(case, f"{stage}: {text}")
 
 
 def fail(case: Case, failure: Failure, error: Exception | None = None) -> None:

@@ -7,7 +7,7 @@ from framework import registry
 from framework.config.choice import Choice
 from framework.config.errors import ConfigError
 from framework.config.registered import Registered
-from framework.pipeline.config import MethodConfig
+from framework.pipeline.config import INPUT_MISSING, MethodConfig
 from framework.trainers.config import LoggerConfig, TrainerConfig
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -90,7 +90,8 @@ class EvaluateOptions:
 
 @dataclass(kw_only=True)
 class InputOptions:
-    """What a prediction starts from. `input=<path>` is short for `input.path=<path>`."""
+    """What a prediction starts from, where the method begins with pictures. `input=<path>` is short for
+    `input.path=<path>`."""
 
     path: str | None = None
     """A picture, or a folder of pictures: one case each."""
@@ -103,15 +104,25 @@ class InputOptions:
     left: str | None = None
     """The view from the object's -X side."""
 
+    @property
+    def views(self) -> dict[str, str | None]:
+        """The views that may be given one by one."""
+        return {"front": self.front, "right": self.right, "back": self.back, "left": self.left}
+
+    @property
+    def given(self) -> bool:
+        """Whether there is any picture."""
+        return any((self.path, *self.views.values()))
+
 
 @dataclass(kw_only=True)
 class PredictOptions:
-    """Run a method on pictures: one case with its files for each."""
+    """Run a method: a case with its files for each picture, or for each seed where the method begins with none."""
 
     method: MethodConfig | None = None
     """Which pipeline with which weights: `method=<name>/<preset>`; a stage's options are `method.stages.<stage>.*`."""
     input: InputOptions = field(default_factory=InputOptions)
-    """What to start from: `input=<picture or folder>`."""
+    """What to start from: `input=<picture or folder>`; left out where the method begins with random numbers."""
     output: str | None = None
     """Folder in place of `outputs/<method>/<run id>`; cases finished there are skipped."""
     run: str | None = None
@@ -119,7 +130,7 @@ class PredictOptions:
     stages: str | None = None
     """Part of the pipeline: `<stage>..` from a stage on, `..<stage>` up to one, or `<stage>` alone."""
     count: int = 1
-    """Results per input, each with its own seed."""
+    """Results per input, or in all where there is none, each with its own seed: `seed`, `seed` + 1, ..."""
     seed: int = 0
     """Seed of everything random."""
     device: Device = "auto"
@@ -137,9 +148,9 @@ class PredictOptions:
             raise ConfigError("count", f"is {self.count}, expected at least 1.")
         if self.method is None:
             raise ConfigError("", "method is missing. Give it: method=<name>. All: launch.py list methods")
-        given = (self.input.path, self.input.front, self.input.right, self.input.back, self.input.left)
-        if self.run is None and not any(given):
-            raise ConfigError("", "input is missing. Give it: launch.py predict method=... input=<image or folder>")
+        begins = any(registry.entry("stage", stage.type).from_seed for stage in self.method.stages)
+        if self.run is None and not self.input.given and not begins:
+            raise ConfigError("", INPUT_MISSING)
 
 
 @dataclass(kw_only=True)
@@ -180,6 +191,8 @@ class ExportOptions:
     """Folder that is written; by default `export` inside the run's folder."""
     half: bool = False
     """Store weights in 16 bits: half the size."""
+    parts: bool = False
+    """Of meshes in layers: a file for each part, named after it, instead of one with all of them."""
 
     def __post_init__(self) -> None:
         if bool(self.run) == bool(self.weights):
@@ -191,6 +204,8 @@ class ExportOptions:
             raise ConfigError("", "output is missing. Give it: launch.py export weights=... output=<folder>")
         if self.half and self.format != "weights":
             raise ConfigError("half", f"is for format=weights; {self.format} keeps what is stored.")
+        if self.parts and self.format in ("weights", "official"):
+            raise ConfigError("parts", f"is for meshes: format=obj and the like. {self.format} has none.")
 
 
 @dataclass(kw_only=True)
@@ -213,10 +228,10 @@ class RerunOptions:
 class ListOptions:
     """Show what can be named: `list methods "std*"`."""
 
-    what: Literal["methods", "systems", "stages", "data", "encoders", "renderers", "experiments"] = field(
+    what: Literal["methods", "systems", "stages", "data", "encoders", "renderers", "experiments", "weights"] = field(
         default="methods", metadata={"positional": True}
     )
-    """What to list."""
+    """What to list; `weights` are the checkpoints that the methods' authors publish."""
     pattern: str = field(default="*", metadata={"positional": True})
     """Only names like this; `*` stands for anything."""
 

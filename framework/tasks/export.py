@@ -1,10 +1,12 @@
 """The verb `export`: the weights of a training, the meshes of a prediction, weights in another format."""
 
+import re
 from pathlib import Path
 
 from rich.console import Console
 
 from framework import registry
+from framework.artifacts.layered_mesh import LayeredMesh
 from framework.config.build import from_dict
 from framework.export.mesh_files import load_layers, save_layers, save_mesh
 from framework.pipeline.presentation import save_turntable
@@ -58,7 +60,7 @@ def export_run(folder: RunFolder, options: ExportOptions) -> list[Path]:
         return [export_weights(folder, output, half=options.half)]
     if options.format == "official":
         return export_official(resolve(folder.path), output)
-    return export_meshes(folder.path, output, options.format)
+    return export_meshes(folder.path, output, options.format, options.parts)
 
 
 def export_weights(folder: RunFolder, output: Path, *, half: bool = False) -> Path:
@@ -72,12 +74,11 @@ def export_weights(folder: RunFolder, output: Path, *, half: bool = False) -> Pa
     return save_run_weights(system, folder, options.trainer.weights, output, half=half)
 
 
-def export_meshes(folder: Path, output: Path, suffix: str) -> list[Path]:
+def export_meshes(folder: Path, output: Path, suffix: str, parts: bool = False) -> list[Path]:
     """Convert every mesh of every case to `<output>/<case>.<suffix>`, or `<case>_<mesh>` where a case has several.
 
-    mp4 and gif are films of the mesh turning once.
-
-    Meshes in layers keep them as parts of a GLB file, and are merged in other formats.
+    mp4 and gif are films of the mesh turning once. Meshes in layers keep them as parts of a GLB file, and are merged in
+    other formats; with `parts` each becomes a file `<case>_<part>`.
     """
     written = []
     for record in sorted(folder.glob(f"*/{CASE_FILE}")):
@@ -85,16 +86,29 @@ def export_meshes(folder: Path, output: Path, suffix: str) -> list[Path]:
         for mesh in meshes:
             own = mesh.name.removesuffix(".glb").removesuffix(".layers")
             name = record.parent.name if len(meshes) == 1 else f"{record.parent.name}_{own}"
-            written.append(output / f"{name}.{suffix}")
             layers = load_layers(mesh)
-            if suffix == "mp4":
-                save_turntable(layers.merged(), output / name, kind="mp4")
-            elif suffix == "gif":
-                save_turntable(layers.merged(), output / name, kind="gif")
-            elif suffix == "glb" and len(layers.parts) > 1:
-                save_layers(layers, written[-1])
+            if parts and mesh.name.endswith(".layers.glb"):
+                for part, shape in layers.parts.items():
+                    own = f"{record.parent.name}_{_safe(part)}"
+                    written.append(_export_mesh(LayeredMesh({part: shape}), output, own, suffix))
             else:
-                save_mesh(layers.merged(), written[-1])
+                written.append(_export_mesh(layers, output, name, suffix))
     if not written:
         raise ExportError(f"run {folder} has no meshes: no case in it has a .glb file. Give the id of a prediction")
     return written
+
+
+def _export_mesh(layers: LayeredMesh, output: Path, name: str, suffix: str) -> Path:
+    path = output / f"{name}.{suffix}"
+    if suffix == "mp4":
+        return save_turntable(layers.merged(), output / name, kind="mp4")
+    if suffix == "gif":
+        return save_turntable(layers.merged(), output / name, kind="gif")
+    if suffix == "glb" and len(layers.parts) > 1:
+        return save_layers(layers, path)
+    return save_mesh(layers.merged(), path)
+
+
+def _safe(part: str) -> str:
+    """The name of a part, which may come from a file, as a part of a file's name."""
+    return re.sub(r"[^\w.+-]", "_", part)[:100]

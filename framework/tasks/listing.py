@@ -74,6 +74,19 @@ def _experiments() -> dict[str, str]:
     return {name: first_comment("experiment", name) for name in choices("experiment")}
 
 
+def _weights() -> dict[str, str]:
+    """The checkpoints that the methods' authors publish, by method and path."""
+    return {
+        f"{name}/{file.path}": f"{file.summary}; {file.url}{_checks(file)}; licence: {file.licence}"
+        for name, spec in registry.methods().items()
+        for file in spec.published
+    }
+
+
+def _checks(file: registry.PublishedFile) -> str:
+    return f"; {file.size} bytes, MD5 {file.md5}" if file.md5 else ""
+
+
 TABLES: dict[str, Callable[[], dict[str, str]]] = {
     "methods": _methods,
     "systems": _registered("system"),
@@ -82,5 +95,6 @@ TABLES: dict[str, Callable[[], dict[str, str]]] = {
     "encoders": _registered("encoder"),
     "renderers": _renderers,
     "experiments": _experiments,
+    "weights": _weights,
 }
 """What can be listed -> function that returns name -> line."""

@@ -1,4 +1,4 @@
-"""The verb `predict`: run a method on pictures, case by case; a case that fails is written down and the next one runs.
+"""The verb `predict`: run a method on pictures or seeds, case by case; one that fails is written down, the next runs.
 
 All that can be wrong with the command is found before the first weight is read.
 """
@@ -7,7 +7,7 @@ import functools
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,17 @@ from framework.artifacts.atomic import remove_leftovers
 from framework.config.build import to_dict
 from framework.config.errors import ConfigError
 from framework.data.pictures import check_picture_file
-from framework.pipeline.assembly import build_pipeline, choose_device, plan_method, resolve_weights
+from framework.pipeline.assembly import (
+    build_pipeline,
+    check_input,
+    choose_device,
+    plan_method,
+    resolve_weights,
+)
 from framework.pipeline.case import Case, read_record
 from framework.pipeline.config import MethodConfig
 from framework.pipeline.failure import Isolated, describe
-from framework.pipeline.inputs import CaseInput, list_inputs, natural_key, read_inputs
+from framework.pipeline.inputs import CaseInput, list_inputs, natural_key, read_inputs, seeded_cases
 from framework.pipeline.pipeline import Pipeline, Presenter, fail, save_record
 from framework.pipeline.plan import PlannedStage, select_stages
 from framework.pipeline.presentation import last_mesh, present
@@ -75,7 +81,7 @@ class PlannedCase:
     """Its seed."""
 
     input: CaseInput | None
-    """Its pictures; None when the case is restarted from what lies in its folder."""
+    """Its pictures, if any; None when the case is restarted from what lies in its folder."""
 
 
 @dataclass
@@ -112,7 +118,7 @@ class Job:
             return True
         pictures = planned.input.pictures
         case.record.status, case.record.failure = "running", None
-        case.record.source = str(pictures["front"])
+        case.record.source = str(pictures.get("front", ""))
         if not save_record(case):
             return False
         with Isolated() as guard:
@@ -136,7 +142,7 @@ def prepare(options: PredictOptions) -> Job:
     method = _method(options)
     stages = plan_method(method)
     selected = select_stages(stages, options.stages)
-    cases = list_cases(options, selected)
+    cases = list_cases(options, stages, selected)
     weights = resolve_weights(method, options.weights)
     pipeline = build_pipeline(
         stages, weights, device=choose_device(options.device), seed=options.seed, renderer=options.renderer
@@ -154,20 +160,25 @@ def prepare(options: PredictOptions) -> Job:
     )
 
 
-def list_cases(options: PredictOptions, selected: range) -> list[PlannedCase]:
-    """Return the cases of `input=`, or, for a restart in the middle of a run, those that lie in its folder."""
+def list_cases(options: PredictOptions, stages: Sequence[PlannedStage], selected: range) -> list[PlannedCase]:
+    """Return the cases of `input=`, one per seed where the stages read no picture, or those of a run's folder.
+
+    The last is for a restart in its middle. Raises ConfigError for pictures that are missing or not wanted.
+    """
     if selected.start > 0 and options.run and not options.output:
         return _stored_cases(RunFolder.open(options.run), options.seed)
     if selected.start > 0 and not options.output:
         raise ConfigError(
             "stages", "a prediction that starts in the middle needs an earlier one: run=<id>, or its folder as output=."
         )
-    given = options.input
-    views = {"front": given.front, "right": given.right, "back": given.back, "left": given.left}
+    given, leading = options.input, stages[: selected.stop]
+    check_input(leading, given.given)
     seeds = range(options.seed, options.seed + options.count)
+    if not given.given:
+        return [PlannedCase(item.name, seed, item) for seed, item in zip(seeds, seeded_cases(seeds), strict=True)]
     return [
         PlannedCase(item.name if options.count == 1 else f"{item.name}__seed{seed}", seed, item)
-        for item in list_inputs(given.path, views)
+        for item in list_inputs(given.path, given.views)
         for seed in seeds
     ]
 

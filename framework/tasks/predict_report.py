@@ -38,12 +38,14 @@ class Reporter(AbstractContextManager["Reporter"]):
         self._task = self._progress.add_task("", total=total)
 
     def __enter__(self) -> "Reporter":
+        """Begin to show progress."""
         self._progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        """Take the progress bar away."""
         self._progress.stop()
 
     def stage(self, case: Case, stage: str) -> None:
@@ -125,6 +127,10 @@ def _reason(record: CaseRecord, hint: bool = True) -> str:
 
 
 def _files(record: CaseRecord) -> Iterator[str]:
-    """Files that matter to a person: the final mesh, and what was made to look at."""
-    meshes = [name for stage in record.stages for name in stage.writes.values() if name.endswith(".glb")]
-    yield from [*meshes[-1:], *record.files]
+    """Files that matter to a person: meshes and films, or pictures where there are none, and what was made to look at.
+
+    What the stages in between leave is in the case's folder too.
+    """
+    written = [name for stage in record.stages for name in stage.writes.values()]
+    results = [name for name in written if name.endswith((".glb", ".mp4", ".gif"))]
+    yield from [*(results or [name for name in written if name.endswith(".png")]), *record.files]

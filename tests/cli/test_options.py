@@ -78,7 +78,6 @@ def _run(folder: Path, *words: str) -> list[str]:
         ("train data=shapes", "system is missing. Give it: "),
         ("train system.width=3 data=shapes", "system: nothing is chosen. Give it: system=<one of "),
         ("validate", "run is missing. Give it: "),
-        (f"predict method={METHOD}", "input is missing. Give it: "),
         ("predict input=x.png", "method is missing. Give it: "),
         (f"predict method={METHOD} input=x count=0", "count: is 0, expected at least 1."),
         (

@@ -10,6 +10,7 @@ from framework.artifacts.image import Image
 from framework.artifacts.latent_set import LatentSet
 from framework.artifacts.layered_mesh import LayeredMesh
 from framework.artifacts.multi_view import MultiView
+from framework.artifacts.video import Video
 from framework.export.artifact_files import find_artifact, load_artifact, save_artifact
 from framework.geometry.mesh import Mesh
 
@@ -25,6 +26,8 @@ TRIANGLE = Mesh(vertices=np.eye(3, dtype=np.float32), faces=np.array([[0, 1, 2]]
         (LayeredMesh({"only": TRIANGLE}), "thing.layers.glb"),
         (LatentSet(np.zeros((2, 3))), "thing.safetensors"),
         (MultiView({"front": IMAGE}), "thing"),
+        (Video(b"\0\0\0\x20ftypisom"), "thing.mp4"),
+        (Video(b"GIF89a", ".gif"), "thing.gif"),
     ],
 )
 def test_type_and_file_belong_together(tmp_path: Path, value: object, file: str) -> None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from framework.export import video
-from framework.export.video import save_video
+from framework.export.video import make_video, save_video
 from framework.optional import MissingExtra, has
 
 
@@ -38,6 +39,24 @@ def test_mp4(tmp_path: Path) -> None:
     for got, expected in zip(decoded, frames(), strict=True):
         assert np.abs(got[:, 40:].astype(int) - expected[:, 40:]).max() < 8
         assert np.abs(got[:, :24].astype(int) - expected[:, :24]).max() < 12
+
+
+def test_quality(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="extra 'video': av")
+    noisy = [np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)]
+    sizes = [save_video(noisy, tmp_path / f"film{crf}", crf=crf).stat().st_size for crf in (1, 18, 40)]
+    assert sizes[0] > sizes[1] > sizes[2]
+    with pytest.raises(ValueError, match="crf is 52, expected 0"):
+        save_video(noisy, tmp_path / "film", crf=52)
+
+
+@pytest.mark.parametrize("kind", ["gif", "mp4"])
+def test_a_film_as_an_artifact(kind: Literal["gif", "mp4"], tmp_path: Path) -> None:
+    if kind == "mp4":
+        pytest.importorskip("av", reason="extra 'video': av")
+    film = make_video(frames(2), 12, kind, crf=10)
+    assert film.suffix == f".{kind}"
+    assert film.content == save_video(frames(2), tmp_path / "film", 12, kind, crf=10).read_bytes()
 
 
 def test_odd_sizes_grow_by_a_pixel(tmp_path: Path) -> None:

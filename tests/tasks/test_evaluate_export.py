@@ -114,6 +114,18 @@ def test_layers_stay_parts_of_a_glb_and_are_merged_elsewhere(tmp_path: Path) -> 
     assert names == ["person_coarse.glb", "person_result.glb"]
 
 
+def test_layers_as_a_file_for_each_part(tmp_path: Path) -> None:
+    case = tmp_path / "run" / "anna"
+    case.mkdir(parents=True)
+    (case / CASE_FILE).write_text("{}")
+    near, far = (Mesh(np.eye(3) + offset, np.array([[0, 1, 2]])) for offset in (0, 1))
+    save_layers(LayeredMesh({"view_+0.5": near, "a/b": far}), case / "sheets.layers.glb")
+    save_mesh(near, case / "mesh.glb")
+    written = export_meshes(tmp_path / "run", tmp_path / "out", "obj", parts=True)
+    assert sorted(path.name for path in written) == ["anna_a_b.obj", "anna_mesh.obj", "anna_view_+0.5.obj"]
+    assert np.allclose(load_mesh(tmp_path / "out" / "anna_a_b.obj").bounds, far.bounds, atol=1e-5)
+
+
 def test_a_mesh_turns_as_a_gif(tmp_path: Path) -> None:
     case = tmp_path / "run" / "chair-v1.5"
     case.mkdir(parents=True)
