@@ -23,7 +23,7 @@ _FAR = 1e6  # how far to look for the surface, in sizes of the mesh
 
 
 class MeshQueries:
-    """A mesh on one device. Needs the extra 'warp' (MissingExtra)."""
+    """A mesh on one device, to which points on the same device are asked. Needs the extra 'warp' (MissingExtra)."""
 
     def __init__(self, mesh: Mesh, device: torch.device | str = "cpu") -> None:
         self._warp: Any = require_warp("MeshQueries")

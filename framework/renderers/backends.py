@@ -52,35 +52,37 @@ class Backend:
         return not self.module or has(self.module, self.attribute)
 
 
+_FINDS_FACES = "those of torch, silhouettes too; it finds the faces"
+
 BACKENDS: dict[str, Backend] = {
     "torch": Backend("Apache-2.0", True, ("cpu", "cuda", "mps"), "all by autograd, silhouettes too"),
     "warp": Backend("Apache-2.0", True, ("cpu", "cuda"), "all by own adjoints, silhouettes too", "warp", "kernel"),
     "nvdiffrast": Backend(
-        licence="NVIDIA Source Code License (research and evaluation only)",
-        commercial=False,
-        devices=("cuda",),
-        gradients="all by its kernels, silhouettes too",
-        module="nvdiffrast.torch",
-        attribute="rasterize",
-        source="https://github.com/NVlabs/nvdiffrast",
+        "NVIDIA Source Code License (research and evaluation only)",
+        False,
+        ("cuda",),
+        "all by its kernels, silhouettes too",
+        "nvdiffrast.torch",
+        "rasterize",
+        "https://github.com/NVlabs/nvdiffrast",
     ),
     "pytorch3d": Backend(
-        licence="BSD-3-Clause",
-        commercial=True,
-        devices=("cpu", "cuda"),
-        gradients="those of torch, silhouettes too; it finds the faces",
-        module="pytorch3d.renderer",
-        attribute="MeshRasterizer",
-        source="https://github.com/facebookresearch/pytorch3d",
+        "BSD-3-Clause",
+        True,
+        ("cpu", "cuda"),
+        _FINDS_FACES,
+        "pytorch3d.renderer",
+        "MeshRasterizer",
+        "https://github.com/facebookresearch/pytorch3d",
     ),
     "kaolin": Backend(
-        licence="Apache-2.0",
-        commercial=True,
-        devices=("cuda",),
-        gradients="those of torch, silhouettes too; it finds the faces",
-        module="kaolin.render.mesh",
-        attribute="rasterize",
-        source="https://github.com/NVIDIAGameWorks/kaolin",
+        "Apache-2.0",
+        True,
+        ("cuda",),
+        _FINDS_FACES,
+        "kaolin.render.mesh",
+        "rasterize",
+        "https://github.com/NVIDIAGameWorks/kaolin",
     ),
 }
 """Registry name -> facts."""

@@ -61,6 +61,34 @@ def test_a_thin_plate_is_followed_where_coarse_corners_miss_it() -> None:
     np.testing.assert_array_equal(dense.values > 0, fast.values > 0)
 
 
+def needles(points: Tensor) -> Tensor:
+    """Distances to three balls of a seventh of a coarse cell and a thin rod, which no coarse corner lies in."""
+    x, y, z = points.unbind(-1)
+    rod = torch.maximum(torch.hypot(x - 0.02, y + 0.71) - 0.012, z.abs() - 0.8)
+    centres = points.new_tensor([[0.33, 0.4, 0.1], [-0.5, 0.02, 0.33], [0.02, 0.4, -0.62]])
+    return torch.minimum(torch.cdist(points, centres).amin(dim=1) - 0.015, rod)
+
+
+def test_distances_lose_no_thin_part_where_their_slope_is_known() -> None:
+    dense = evaluate_grid(needles, 128, 1.0, method="dense")
+    by_crossings = evaluate_grid(needles, 128, 1.0, coarse=16)
+    assert ((by_crossings.values > 0) != (dense.values > 0)).any()
+    by_slope = evaluate_grid(needles, 128, 1.0, coarse=16, slope=1.0)
+    np.testing.assert_array_equal(by_slope.values > 0, dense.values > 0)
+    exact, found = (marching_cubes(grid.values, 1.0, inside="negative") for grid in (dense, by_slope))
+    np.testing.assert_allclose(found.vertices, exact.vertices, atol=1e-6)
+    assert by_crossings.evaluations < by_slope.evaluations < dense.evaluations / 15
+
+
+def test_a_slope_counts_in_units_of_the_box() -> None:
+    """A box ten times as large asks the same points for a field stretched with it."""
+    once = evaluate_grid(needles, 64, 1.0, coarse=16, slope=2.0, level=0.1)
+    stretched = evaluate_grid(lambda points: 10 * needles(points / 10), 64, 10.0, coarse=16, slope=2.0, level=1.0)
+    assert once.evaluations == stretched.evaluations
+    dense = evaluate_grid(needles, 64, 1.0, method="dense")
+    np.testing.assert_array_equal(once.values > 0.1, dense.values > 0.1)
+
+
 def test_other_levels_and_boxes() -> None:
     bounds = ((-1.0, -0.5, -1.2), (1.0, 1.5, 1.0))
     dense = evaluate_grid(ring_and_ball, 48, bounds, method="dense", level=0.4)
@@ -91,6 +119,8 @@ def test_bad_fields_are_named() -> None:
         evaluate_grid(lambda points: torch.where(points[:, 0] > 0.9, torch.nan, points[:, 1]), 8, 1.0)
     with pytest.raises(FieldError, match=r"shape \(729, 1\)"):
         evaluate_grid(lambda points: points[:, :1], 8, 1.0)
+    with pytest.raises(ValueError, match="slope is 0.0, expected more than 0"):
+        evaluate_grid(ring_and_ball, 8, 1.0, slope=0.0)
     with pytest.raises(ValueError, match="chunk"):
         evaluate_grid(ring_and_ball, 8, 1.0, chunk=0)
 

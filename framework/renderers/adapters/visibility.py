@@ -24,7 +24,10 @@ the nearest triangle, -1 for none."""
 
 
 class VisibilityRasterizer:
-    """Finds faces by `find`; layers behind them, and all that comes after, are plain torch."""
+    """Finds faces by `find`; layers behind them, and all that comes after, are plain torch.
+
+    name: of the registry, for messages.
+    """
 
     def __init__(self, name: str, find: Find) -> None:
         self.name = name

@@ -67,6 +67,8 @@ def until_dark(light: Tensor, least: float, late: bool = False) -> Tensor:
 
 def total(weights: Tensor, values: Tensor) -> Tensor:
     """(..., C) weighted sum of `values` (..., S, C) over samples."""
+    if values.shape[-1] > 16:  # as a product of matrices: no copy of the values, and several times faster
+        return (weights[..., None, :] @ values)[..., 0, :]
     return (weights[..., None] * values).sum(dim=-2)
 
 

@@ -6,7 +6,7 @@ Dimension letters: ... batch axes, rays and samples; C feature channels, K class
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -59,9 +59,21 @@ class Field(Protocol):
         ...
 
 
+@runtime_checkable
+class FieldWithGradient(Field, Protocol):
+    """A field that says its gradient by itself, for less than differentiating its answers costs."""
+
+    def query_with_gradient(self, points: Tensor, directions: Tensor) -> tuple[FieldSamples, Tensor]:
+        """Answers, and the gradient (..., 3) of the signed distance (else the density) with respect to `points`."""
+        ...
+
+
 def ask(field: Field, points: Tensor, directions: Tensor) -> FieldSamples:
     """The field's answers in the dtype of `points`, checked; FieldAnswerError names what does not fit."""
-    answer = field.query(points, directions)
+    return _checked(field.query(points, directions), points)
+
+
+def _checked(answer: FieldSamples, points: Tensor) -> FieldSamples:
     answer.shape()
     for name, value in answer.named().items():
         places = value.shape[:-1] if name in CHANNELS else value.shape
@@ -76,8 +88,12 @@ def ask(field: Field, points: Tensor, directions: Tensor) -> FieldSamples:
 def ask_with_gradient(field: Field, points: Tensor, directions: Tensor) -> tuple[FieldSamples, Tensor]:
     """Answers, and the gradient (..., 3) of the signed distance (else the density) with respect to the points.
 
-    With gradients enabled outside, the result can be differentiated once more (eikonal terms).
+    With gradients enabled outside, the result can be differentiated once more (eikonal terms). A `FieldWithGradient`
+    is asked for both.
     """
+    if isinstance(field, FieldWithGradient):
+        answer, gradient = field.query_with_gradient(points, directions)
+        return _checked(answer, points), gradient.to(points.dtype)
     keep = torch.is_grad_enabled()
     with torch.enable_grad():
         if not points.requires_grad:

@@ -46,11 +46,14 @@ class Placement(NamedTuple):
     shares: Tensor | None = None
     """(..., R, N) numbers in [0, 1) for a second look."""
 
+    noise: Tensor | None = None
+    """(..., R, S) numbers for each sample of the first look, if `cut` wants any."""
+
     def part(self, rows: slice) -> Placement:
         """Those of some rays."""
         end = None if self.end is None else self.end[..., rows]
-        shares = None if self.shares is None else self.shares[..., rows, :]
-        return Placement(self.depths[..., rows, :], self.hit[..., rows], end, shares)
+        shares, noise = (None if given is None else given[..., rows, :] for given in (self.shares, self.noise))
+        return Placement(self.depths[..., rows, :], self.hit[..., rows], end, shares, noise)
 
 
 class Stretches(NamedTuple):

@@ -77,6 +77,7 @@ def meet(p: wp.vec4, q: wp.vec4) -> wp.vec4:
 
 
 def is_finite(p: wp.vec4) -> bool:
+    """Whether a homogeneous position holds four numbers."""
     return wp.isfinite(p[0]) and wp.isfinite(p[1]) and wp.isfinite(p[2]) and wp.isfinite(p[3])
 
 
@@ -86,10 +87,12 @@ def is_on_screen(p: wp.vec3) -> bool:
 
 
 def first_centre(low: float, size: int) -> int:
+    """The first of `size` pixels whose centre is not before `low`, in pixels; `size` if there is none."""
     return int(wp.clamp(wp.ceil(low - 0.5), 0.0, float(size)))
 
 
 def last_centre(high: float, size: int) -> int:
+    """The last of `size` pixels whose centre is not after `high`, in pixels; -1 if there is none."""
     return int(wp.clamp(wp.floor(high - 0.5), -1.0, float(size - 1)))
 
 

@@ -17,7 +17,7 @@ _STRUCTURES = (drawing.Scene, drawing.Target)
 _FUNCTIONS = (
     *(drawing.project, drawing.meet, drawing.is_finite, drawing.is_on_screen, drawing.first_centre),
     *(drawing.last_centre, drawing.widen, drawing.draw_rows, drawing.draw_triangle),
-    *(pixels.centre_x, pixels.centre_y, pixels.seen_from, pixels.areas, pixels.pull),
+    *(pixels.centre_x, pixels.centre_y, pixels.seen_from, pixels.corners, pixels.areas, pixels.pull),
     *(silhouettes.place, silhouettes.crossing, silhouettes.is_negative),
     *(silhouettes.find_edge, silhouettes.pull_edge, silhouettes.move),
 )

@@ -17,10 +17,12 @@ wp: Any = None
 
 
 def centre_x(pixel: int, width: int) -> float:
+    """Where the centre of a pixel lies from left (-1) to right (1); pixels of all pictures are numbered row by row."""
     return (float(pixel % width) + 0.5) * (2.0 / float(width)) - 1.0
 
 
 def centre_y(pixel: int, height: int, width: int) -> float:
+    """Where the centre of a pixel lies from bottom (-1) to top (1)."""
     return 1.0 - (float(pixel // width % height) + 0.5) * (2.0 / float(height))
 
 
@@ -29,7 +31,13 @@ def seen_from(p: wp.vec4, x: float, y: float) -> wp.vec2:
     return wp.vec2(p[0] - x * p[3], p[1] - y * p[3])
 
 
+def corners(faces: wp.array2d(dtype=wp.int64), face: int, start: int) -> wp.vec3i:
+    """Rows of a face's corners in attributes or positions of a picture that begin at row `start`."""
+    return wp.vec3i(start + int(faces[face, 0]), start + int(faces[face, 1]), start + int(faces[face, 2]))
+
+
 def areas(a: wp.vec2, b: wp.vec2, c: wp.vec2) -> wp.vec3:
+    """Twice the signed areas of the origin with each edge: first the edge across from a, then b, then c."""
     return wp.vec3(b[0] * c[1] - c[0] * b[1], c[0] * a[1] - a[0] * c[1], a[0] * b[1] - b[0] * a[1])
 
 
@@ -87,12 +95,10 @@ def locate_adjoint(
     if face < 0:
         return
     start = pixel // (scene.height * scene.width) * scene.vertices
-    i = start + int(scene.faces[face, 0])
-    j = start + int(scene.faces[face, 1])
-    k = start + int(scene.faces[face, 2])
-    a = scene.clip[i]
-    b = scene.clip[j]
-    c = scene.clip[k]
+    at = corners(scene.faces, face, start)
+    a = scene.clip[at[0]]
+    b = scene.clip[at[1]]
+    c = scene.clip[at[2]]
     x = centre_x(pixel, scene.width)
     y = centre_y(pixel, scene.height, scene.width)
     p = seen_from(a, x, y)
@@ -118,9 +124,9 @@ def locate_adjoint(
     g2 = -rest / total
     z = ratio * weights
     w = -d * z
-    pull(gradient, i, x, y, wp.vec2(g2 * q[1] - g1 * r[1], g1 * r[0] - g2 * q[0]), z[0], w[0])
-    pull(gradient, j, x, y, wp.vec2(g0 * r[1] - g2 * p[1], g2 * p[0] - g0 * r[0]), z[1], w[1])
-    pull(gradient, k, x, y, wp.vec2(g1 * p[1] - g0 * q[1], g0 * q[0] - g1 * p[0]), z[2], w[2])
+    pull(gradient, at[0], x, y, wp.vec2(g2 * q[1] - g1 * r[1], g1 * r[0] - g2 * q[0]), z[0], w[0])
+    pull(gradient, at[1], x, y, wp.vec2(g0 * r[1] - g2 * p[1], g2 * p[0] - g0 * r[0]), z[1], w[1])
+    pull(gradient, at[2], x, y, wp.vec2(g1 * p[1] - g0 * q[1], g0 * q[0] - g1 * p[0]), z[2], w[2])
 
 
 def interpolate(
@@ -138,15 +144,13 @@ def interpolate(
     if face < 0:
         return
     start = pixel // pixels * stride
-    i = start + int(faces[face, 0])
-    j = start + int(faces[face, 1])
-    k = start + int(faces[face, 2])
+    at = corners(faces, face, start)
     weights = barycentric[pixel]
     for channel in range(attributes.shape[1]):
         picture[pixel, channel] = (
-            attributes[i, channel] * weights[0]
-            + attributes[j, channel] * weights[1]
-            + attributes[k, channel] * weights[2]
+            attributes[at[0], channel] * weights[0]
+            + attributes[at[1], channel] * weights[1]
+            + attributes[at[2], channel] * weights[2]
         )
 
 
@@ -167,16 +171,16 @@ def interpolate_adjoint(
     if face < 0:
         return
     start = pixel // pixels * stride
-    i = start + int(faces[face, 0])
-    j = start + int(faces[face, 1])
-    k = start + int(faces[face, 2])
+    at = corners(faces, face, start)
     weights = barycentric[pixel]
     of_weights = wp.vec3(0.0, 0.0, 0.0)
     for channel in range(attributes.shape[1]):
         given = of_picture[pixel, channel]
-        of_weights += given * wp.vec3(attributes[i, channel], attributes[j, channel], attributes[k, channel])
+        of_weights += given * wp.vec3(
+            attributes[at[0], channel], attributes[at[1], channel], attributes[at[2], channel]
+        )
         if of_attributes.shape[0] > 0:
-            wp.atomic_add(of_attributes, i, channel, given * weights[0])
-            wp.atomic_add(of_attributes, j, channel, given * weights[1])
-            wp.atomic_add(of_attributes, k, channel, given * weights[2])
+            wp.atomic_add(of_attributes, at[0], channel, given * weights[0])
+            wp.atomic_add(of_attributes, at[1], channel, given * weights[1])
+            wp.atomic_add(of_attributes, at[2], channel, given * weights[2])
     of_barycentric[pixel] = of_weights

@@ -80,7 +80,8 @@ def crossing(start: wp.vec2, end: wp.vec2) -> float:
 
 
 def is_negative(value: float) -> bool:
-    return wp.cast(value, wp.int32) < 0  # the sign bit
+    """Whether the sign bit is set: -0.0 counts."""
+    return wp.cast(value, wp.int32) < 0
 
 
 def find_edge(scene: Scene, face: int, outline: int, base: int, vertical: bool, backwards: bool) -> wp.vec2:

@@ -31,6 +31,7 @@ from tests.parity import fill
 from tests.parity.fixture import Fixture
 
 FOLDER = Path(__file__).parent / "published"
+FIXTURES = Path(__file__).parents[2] / "parity" / "fixtures"
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def variant(fixture: Fixture, name: str, chunk: int) -> dict[str, Tensor]:
     return found
 
 
-SDF_FIXTURE = Fixture.read(FOLDER / "volume_render_variants.json")
+SDF_FIXTURE = Fixture.read(FIXTURES / "stylesdf" / "volume_render_variants.json")
 
 
 @pytest.mark.parametrize("chunk", [10_000, 50])

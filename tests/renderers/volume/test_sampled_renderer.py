@@ -247,3 +247,46 @@ def test_options_that_make_no_sense_are_errors() -> None:
     flat = replace(RENDERER, place=lambda rays: few(rays)._replace(depths=torch.zeros(6)))
     with pytest.raises(ValueError, match=r"expected the axes \(2,\) of the rays"):
         flat.render(Ball(), random_rays(2))
+
+
+class KnowingBall(Ball):
+    """Says its gradient by itself, in half precision."""
+
+    def query_with_gradient(self, points: Tensor, directions: Tensor) -> tuple[FieldSamples, Tensor]:
+        return self.query(points, directions), normalize(points, dim=-1).half()
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+def test_a_field_that_knows_its_gradient_is_not_differentiated(gradients: bool) -> None:
+    rays, renderer = random_rays(20), replace(RENDERER, normals=True, extras=("gradient",))
+    with torch.set_grad_enabled(gradients):
+        expected, found = renderer.render(Ball(), rays), renderer.render(KnowingBall(), rays)
+    torch.testing.assert_close(found.extras["gradient"], expected.extras["gradient"], atol=1e-3, rtol=0)
+    torch.testing.assert_close(found.colour, expected.colour)
+    assert not found.extras["gradient"].requires_grad and found.normal is not None
+
+
+def test_answers_of_a_field_that_knows_its_gradient_are_checked_too() -> None:
+    class Confused(KnowingBall):
+        def query(self, points: Tensor, directions: Tensor) -> FieldSamples:
+            return FieldSamples(sdf=points)
+
+    with pytest.raises(FieldAnswerError, match="sdf has shape"):
+        replace(RENDERER, normals=True).render(Confused(), random_rays(5))
+
+
+@pytest.mark.parametrize("chunk", [1000, 7])
+def test_each_sample_gets_its_own_noise_in_every_chunk(chunk: int) -> None:
+    rays = random_rays(20)
+    noise = torch.rand(20, 48, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+
+    def noisy(rays: Rays) -> Placement:
+        return place(rays)._replace(noise=noise)
+
+    def cut(answer: FieldSamples, rays: Rays, placement: Placement) -> Stretches:
+        return Stretches(placement.noise / 48, answer, placement.depths)
+
+    out = replace(RENDERER, place=noisy, cut=cut, chunk=chunk).render(Fog(), rays)
+    hit = place(rays).hit
+    passed = torch.cumprod(1 - noise / 48, dim=-1)[:, -1]
+    torch.testing.assert_close(out.opacity, torch.where(hit, 1 - passed, 0.0))
