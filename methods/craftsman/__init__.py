@@ -1,6 +1,6 @@
 """CraftsMan: one image or up to four views become a mesh, by diffusion over latent sets (arXiv 2405.14979)."""
 
-from framework.registry import Entry, MethodSpec
+from framework.registry import Entry, MethodSpec, PublishedFile
 
 TOY_SET = {
     **{"train": 4, "val": 2, "test": 1, "samples": 200, "render_size": 32, "processes": 0},
@@ -16,6 +16,13 @@ TOY_STAGES = (
 def _toy_set(section: str) -> str:
     """The options of a set of a few objects with few points, below `section`."""
     return " ".join(f"{section}.{key}={value}" for key, value in TOY_SET.items())
+
+
+def _published(folder: str, summary: str) -> PublishedFile:
+    """A checkpoint of the hub's repository; its size and hash are not known."""
+    path = f"image-to-shape-diffusion/{folder}"
+    url = f"https://huggingface.co/wyysf/CraftsMan/tree/main/{path}"
+    return PublishedFile(path=path, summary=summary, url=url, licence="AGPL-3.0")
 
 
 SPEC = MethodSpec(
@@ -67,6 +74,10 @@ SPEC = MethodSpec(
     },
     pipeline=("matting", "craftsman/views", "craftsman/shape"),
     official="methods.craftsman.weights:OFFICIAL",
+    published=(
+        _published("clip-mvrgb-modln-l256-e64-ne8-nd16-nl6", "four views -> shape, 256 latents"),
+        _published("clip-mvrgb-modln-l256-e64-ne8-nd16-nl6-aligned-vae", "the same, image-aligned autoencoder"),
+    ),
     trials=(
         f"train experiment=craftsman/small-autoencoder {_toy_set('data')}",
         f"train experiment=craftsman/small-diffusion {_toy_set('data.source')} data.surface_points=64 "

@@ -1,0 +1,1 @@
+"""Predictions with StyleSDF: what their stages can be told."""
