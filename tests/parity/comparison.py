@@ -101,10 +101,10 @@ def measured(fixture: Fixture, given: Mapping[str, Any]) -> Iterator[tuple[str, 
 def tolerance_of(fixture: Fixture, output: str, dtype: np.dtype) -> Tolerance:
     """What may differ: the entry for the output, else for its dtype or kind, else the general one.
 
-    An entry may name the last word of outputs, as `colours` does for `old_colors`. Integers and truth values are exact
-    unless an entry names the output, its last word, the dtype, or the kind (`integer`). Kinds are `float`, `integer`;
-    `all` and `others` are general; `fraction` is the share of rows that may lie outside the general tolerance of
-    floats. FixtureError if floats have no tolerance.
+    An entry may name the first or last word of outputs, as `item` does for `item0.image` and `colours` for
+    `old_colors`. Integers and truth values are exact unless an entry names the output, its first or last word, the
+    dtype, or the kind (`integer`). Kinds are `float`, `integer`; `all` and `others` are general; `fraction` is the
+    share of rows that may lie outside the general tolerance of floats. FixtureError if floats have no tolerance.
     """
     stated = fixture.facts.get("tolerance") or {}
     exact_kind = dtype.kind in "biu"
@@ -112,7 +112,13 @@ def tolerance_of(fixture: Fixture, output: str, dtype: np.dtype) -> Tolerance:
     general = () if exact_kind else ("all", "others")
     # `aligned` is said of `aligned_b` too, `volume` of a result `signed_volume`, `colours` of `old_colors`.
     last_word = _base_name(output).rpartition("_")[2]
-    words = (*(key for key in stated if output.startswith(f"{key}_")), last_word, last_word.replace("color", "colour"))
+    first_word = re.match(r"[a-z]*", output)
+    words = (
+        first_word and first_word[0],
+        *(key for key in stated if output.startswith(f"{key}_")),
+        last_word,
+        last_word.replace("color", "colour"),
+    )
     for key in (output, _base_name(output), *words, *kinds, *general):
         if key in stated:
             tolerance = _read_tolerance(stated[key])

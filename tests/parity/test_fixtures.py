@@ -12,15 +12,19 @@ from tests.parity.fixture import Fixture, find_fixtures
 from tests.parity.report import Outcome, outcome_of, table_lines
 
 FIXTURES = Path(__file__).parent / "fixtures"
+LARGE_PICTURES = {"stylesdf/decoder_1024"}
+"""Fixtures of few weights that take many seconds all the same."""
 
 
 def cases() -> list[object]:
     """One case for each fixture; heavy ones are slow."""
-    found = [Fixture.read(path) for path in find_fixtures(FIXTURES)]
-    return [
-        pytest.param(fixture, id=f"{fixture.method}/{fixture.name}", marks=[pytest.mark.slow] if fixture.heavy else [])
-        for fixture in found
-    ]
+    return [case(Fixture.read(path)) for path in find_fixtures(FIXTURES)]
+
+
+def case(fixture: Fixture) -> object:
+    name = f"{fixture.method}/{fixture.name}"
+    slow = fixture.heavy or name in LARGE_PICTURES
+    return pytest.param(fixture, id=name, marks=[pytest.mark.slow] if slow else [])
 
 
 def assert_passed(outcome: Outcome) -> None:

@@ -11,16 +11,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from framework.geometry.camera import Camera, orbit
-from framework.renderers.projection import (
-    ViewSamples,
-    blended,
-    completed,
-    gather_views,
-    grown,
-    sample_picture,
-    sample_views,
-    visible_faces,
-)
+from framework.renderers import projection
 from framework.renderers.torch_rasterizer import TorchRasterizer
 from tests.parity.fixture import Fixture
 
@@ -47,7 +38,9 @@ def color_projection(fixture: Fixture) -> dict[str, Any]:
     number = int(_found(r"view (\d+)", scene.sentence("visible_faces"), "1"))
     single = scene.views[number]
     size = (scene.resolution, scene.resolution)
-    seen = visible_faces(scene.positions, scene.faces, scene.cameras[number : number + 1], size, scene.rasterizer)
+    seen = projection.visible_faces(
+        scene.positions, scene.faces, scene.cameras[number : number + 1], size, scene.rasterizer
+    )
     outputs["visible_faces"] = seen[0].nonzero().squeeze(1)
     outputs["valid_verts"], outputs["valid_colors"] = single.vertices, single.colors
     outputs["valid_alpha"], outputs["cos_angles"] = single.alpha[:, None], single.cosine
@@ -68,7 +61,7 @@ class _Scene:
         self.pictures = fixture.tensor("images").float() / 255
         self.resolution = config.get("resolution", 1024)
         self.rasterizer = TorchRasterizer()
-        self.views: list[ViewSamples] = sample_views(
+        self.views: list[projection.ViewSamples] = projection.sample_views(
             self.positions, self.faces, self.cameras, self.pictures, self.rasterizer, self.resolution
         )
         names = {"V": len(self.positions)}
@@ -86,27 +79,27 @@ class _Scene:
         threshold = float(_found(r"threshold ([\d.]+)", told, "0.2"))
         stated = re.search(r"weights ([\d., ]+\d)", own)
         weights = [float(value) for value in stated[1].split(",")] if stated else _WEIGHTS[name]
-        gathered = gather_views(self.views, weights, len(self.positions), power)
+        gathered = projection.gather_views(self.views, weights, len(self.positions), power)
         if "mask" in own:
             gathered = gathered.without(self._masked())
         initial = torch.zeros_like(self.base) if "from zero" in told else self.base
-        colors = blended(gathered, initial, threshold, "original" if "keep original" in told else "smooth")
-        return completed(colors, gathered.weight >= threshold, self.faces) if "completed" in told else colors
+        colors = projection.blended(gathered, initial, threshold, "original" if "keep original" in told else "smooth")
+        return projection.completed(colors, gathered.weight >= threshold, self.faces) if "completed" in told else colors
 
     def completed_alone(self) -> Tensor:
         """Every n-th vertex is known."""
         ordinals = {"second": 2, "third": 3, "fourth": 4, "fifth": 5}
         step = ordinals[_found(r"every (\w+) vertex", self.sentence("completed"), "third")]
-        return completed(self.base, torch.arange(len(self.base)) % step == 0, self.faces)
+        return projection.completed(self.base, torch.arange(len(self.base)) % step == 0, self.faces)
 
     def _masked(self) -> Tensor:
         """(V,) what the first view sees outside the eroded mask, and everything within two edges of it."""
         first = self.views[0]
         ndc = self.cameras[0].project(self.positions[first.vertices])
-        outside = first.vertices[sample_picture(self._mask(), ndc)[:, 0] <= 0.5]
+        outside = first.vertices[projection.sample_picture(self._mask(), ndc)[:, 0] <= 0.5]
         hidden = torch.zeros(len(self.positions), dtype=torch.bool)
         hidden[outside] = True
-        return grown(hidden, self.faces, _RINGS)
+        return projection.grown(hidden, self.faces, _RINGS)
 
     def _mask(self) -> Tensor:
         """(H, W, 1) of the rectangle, eroded by the 3 x 3 neighbourhood."""

@@ -10,17 +10,15 @@ import numpy as np
 import torch
 
 from framework.geometry.camera import Camera, orbit
-from framework.geometry.depth_sheet import box_of_frustum, sheet_mesh
-from framework.geometry.isosurface import marching_cubes
-from framework.geometry.mesh import Mesh
 from framework.renderers.shading import PointLight
 from framework.renderers.surface import Surface
 from framework.renderers.torch_rasterizer import TorchRasterizer
 from framework.renderers.views import render_surface
+from methods.stylesdf.nets.renderer import Rendered
+from methods.stylesdf.surface import depth_mesh as depth_mesh_of
+from methods.stylesdf.surface import frustum_mesh, frustum_volume
+from methods.stylesdf.video import mesh_surface, shaded
 from tests.parity.fixture import Fixture, FixtureError
-
-HALF_WIDTH = 0.12
-"""Half of the cube into which the original puts every mesh."""
 
 
 def depth_mesh(fixture: Fixture) -> dict[str, Any]:
@@ -28,14 +26,16 @@ def depth_mesh(fixture: Fixture) -> dict[str, Any]:
 
     Diagonals of cells are arbitrary, so stored faces are only counted, and stored normals held against ours loosely.
     """
-    points = _sheet(fixture)
-    mesh = sheet_mesh(points)
+    points = torch.from_numpy(_sheet(fixture)).permute(2, 0, 1)[None]
+    mesh = depth_mesh_of(Rendered(rgb=points, xyz=points, mask=torch.ones_like(points[:, :1])))
+    assert mesh is not None
     faces, normals = fixture.stored("faces"), fixture.stored("vertex_normals")
     if len(mesh.faces) != len(faces):
         raise FixtureError(f"{len(mesh.faces)} faces, expected {len(faces)}")
     if not (mesh.face_normals()[:, 2] > 0).all():
         raise FixtureError("some faces turn their back to the camera")
-    cosine = np.sum(angle_normals(mesh) * normals, axis=1).clip(-1, 1)
+    ours = mesh_surface(mesh, torch.device("cpu")).normals.numpy()
+    cosine = np.sum(ours * normals, axis=1).clip(-1, 1)
     if np.degrees(np.arccos(cosine)).mean() > 1.0:
         raise FixtureError("vertex normals are more than a degree off on average")
     return {"vertices": mesh.vertices, "area": mesh.area}
@@ -55,17 +55,6 @@ def _sheet(fixture: Fixture) -> np.ndarray:
     return np.stack([x, y, height * np.exp(-(x**2 + y**2) / spread) - lower], axis=-1).astype(np.float32)
 
 
-def angle_normals(mesh: Mesh) -> np.ndarray:
-    """(V, 3) unit normals, incident faces weighted by the angle of their corner."""
-    triangles = mesh.triangles.astype(np.float64)
-    normals, sums = mesh.face_normals().astype(np.float64), np.zeros((len(mesh.vertices), 3))
-    for corner in range(3):
-        first, second = (triangles[:, (corner + turn) % 3] - triangles[:, corner] for turn in (1, 2))
-        cosine = np.sum(first * second, axis=1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
-        np.add.at(sums, mesh.faces[:, corner], np.arccos(cosine.clip(-1, 1))[:, None] * normals)
-    return sums / np.linalg.norm(sums, axis=1, keepdims=True)
-
-
 def mesh_extraction(fixture: Fixture) -> dict[str, Any]:
     """Family mesh_extraction: a frustum's stored signed distances on a box, and the zero level.
 
@@ -73,10 +62,8 @@ def mesh_extraction(fixture: Fixture) -> dict[str, Any]:
     the axes of the view: x right, y up, z towards the camera.
     """
     volume = torch.from_numpy(fixture.stored("sdf"))[0, ..., 0]
-    aligned = _aligned(volume, fixture.config["near"], fixture.config["far"])
-    mesh = marching_cubes(
-        aligned.permute(1, 0, 2).numpy(), HALF_WIDTH, inside="negative", grid_mapping="official"
-    ).transformed(np.diag([1.0, -1.0, -1.0, 1.0]))
+    near, far = fixture.config["near"], fixture.config["far"]
+    mesh = frustum_mesh(volume, near, far)
     stated = fixture.facts["outputs"]
     other = re.search(r"near ([\d.]+), far ([\d.]+)", stated["aligned_b"]["what"])
     step = re.search(r"every (\d+)\w* voxel", stated["aligned"]["what"])
@@ -84,16 +71,11 @@ def mesh_extraction(fixture: Fixture) -> dict[str, Any]:
         raise FixtureError("outputs.aligned and outputs.aligned_b are not understood")
     part = (slice(None, None, int(step[1])),) * 3
     return {
-        "aligned": aligned[part],
-        "aligned_b": _aligned(volume, float(other[1]), float(other[2]))[part],
+        "aligned": frustum_volume(volume, near, far)[part],
+        "aligned_b": frustum_volume(volume, float(other[1]), float(other[2]))[part],
         "vertices": mesh.vertices,
         "faces": mesh.faces,
     }
-
-
-def _aligned(volume: torch.Tensor, near: float, far: float) -> torch.Tensor:
-    """The original widens linearly from slice to slice."""
-    return box_of_frustum(volume, torch.linspace(far / near, 1.0, volume.shape[2]), outside=1.0)
 
 
 def surface_frame(fixture: Fixture) -> dict[str, Any]:
@@ -107,10 +89,9 @@ def surface_frame(fixture: Fixture) -> dict[str, Any]:
     pose = orbit(math.degrees(config["azim_rad"]), math.degrees(config["elev_rad"]), config["dist"])
     camera = Camera.perspective(pose[None], math.radians(config["full_fov_deg"]), near=0.01, far=10.0)
     light = _light(config["light"])
-    drawn = render_surface(surface, camera, size, TorchRasterizer(), ("phong", "depth", "mask"), light=light)
-    mask = drawn["mask"][0, ..., 0] > 0
-    color, depth = drawn["phong"][0, ..., 0], drawn["depth"][0, ..., 0]
-    return {"image": torch.where(mask, color, 1.0), "zbuf": torch.where(mask, depth, -1.0)}
+    drawn = render_surface(surface, camera, size, TorchRasterizer(), ("depth", "mask"))
+    depth = torch.where(drawn["mask"] > 0, drawn["depth"], -1.0)[0, ..., 0]
+    return {"image": shaded(surface, camera, size, TorchRasterizer(), light)[0], "zbuf": depth}
 
 
 def _light(sentence: str) -> PointLight:
