@@ -10,7 +10,6 @@ code (`list renderers` shows them) and the table into README.md.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import time
 from collections import defaultdict
@@ -20,6 +19,7 @@ from statistics import geometric_mean
 
 import torch
 import trimesh
+from memory import with_peak
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -79,20 +79,11 @@ def memory(rasterizer: Rasterizer, thousands: int, size: int) -> dict[str, float
     grown: dict[str, float] = {}
 
     def measure(operation: str, call: Callable) -> object:
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew at what is held now
-        before = _status("VmRSS")
-        result = call()
-        grown[operation] = _status("VmHWM") - before
+        result, grown[operation] = with_peak(call)
         return result
 
     run(rasterizer, clip, faces, size, measure)
     return grown
-
-
-def _status(name: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
 
 
 def main() -> None:

@@ -10,16 +10,14 @@ held before it (Linux). Ratios are to the first row of each table.
 from __future__ import annotations
 
 import argparse
-import ctypes
-import gc
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from memory import with_peak
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -55,24 +53,19 @@ def measured(call: Callable[[], Any], repeats: int) -> tuple[Any, Cost]:
 def run(call: Callable[[], Any], trim: bool) -> tuple[Any, Cost]:
     """What `call` returns, and the cost of this run. Memory is right, and seconds are not, if what was freed before is
     handed back first (`trim`): then it counts, and costs, when it is taken again."""
-    gc.collect()
-    if trim:
-        ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the highest mark begins anew
-    held, start, processor = _kilobytes("VmRSS"), time.perf_counter(), time.process_time()
-    result = call()
-    spent = time.perf_counter() - start, time.process_time() - processor
-    return result, (*spent, (_kilobytes("VmHWM") - held) / 1024)
+
+    def timed() -> tuple[Any, float, float]:
+        start, processor = time.perf_counter(), time.process_time()
+        result = call()
+        return result, time.perf_counter() - start, time.process_time() - processor
+
+    (result, *spent), mebibytes = with_peak(timed, trim)
+    return result, (spent[0], spent[1], mebibytes)
 
 
 def combined(runs: list[Cost]) -> Cost:
     """Seconds of the fastest run but the last, which is the one for memory."""
     return min(cost[0] for cost in runs[:-1]), min(cost[1] for cost in runs[:-1]), runs[-1][2]
-
-
-def _kilobytes(entry: str) -> int:
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(entry))
 
 
 def show(title: str, rows: list[tuple[str, Cost]]) -> None:

@@ -9,17 +9,15 @@ stood before the operation. Times are the best of a few. Linux only.
 from __future__ import annotations
 
 import argparse
-import ctypes
-import gc
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import torch
+from memory import with_peak
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -136,21 +134,17 @@ CASES: dict[str, dict[str, Callable[[], Callable[[], object]]]] = {
 def measured(operation: Callable[[], object], repeats: int) -> dict[str, float]:
     """Best seconds, and the peak in megabytes above what the process held before; a first run may compile."""
     operation()
-    gc.collect()
-    ctypes.CDLL("libc.so.6").malloc_trim(0)  # what the first run left in the allocator would hide the next one's needs
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts again from here
-    before, times = _kilobytes("VmRSS"), []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        operation()
-        times.append(time.perf_counter() - start)
-    return {"seconds": min(times), "megabytes": (_kilobytes("VmHWM") - before) / 1024}
 
+    def timed() -> list[float]:
+        times = []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            operation()
+            times.append(time.perf_counter() - start)
+        return times
 
-def _kilobytes(name: str) -> int:
-    """A figure of this process (Linux)."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+    times, megabytes = with_peak(timed)
+    return {"seconds": min(times), "megabytes": megabytes}
 
 
 def in_own_process(group: str, case: str) -> dict[str, float]:
