@@ -15,6 +15,7 @@ def load(method: str, **options: Any) -> "LoadedMethod":
     """Return a method that is ready to call: `framework.load("<name>/<preset>")(image).save("chair.glb")`.
 
     `method` is what `method=` takes on the command line; the options are those of `framework.pipeline.loading.load`.
+    Methods that begin with random numbers are called with a seed alone: `load("<name>")(seed=3)`.
     """
     from framework.pipeline.loading import load as load_method
 

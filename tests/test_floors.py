@@ -40,7 +40,8 @@ EXTRAS = {
 """Import names of packages that no user has to have."""
 METHODS = sorted(path.parent.name for path in (ROOT / "methods").glob("*/__init__.py"))
 FILES = sorted(path for folder in ("framework", "methods") for path in (ROOT / folder).rglob("*.py"))
-CONFIGS = [path for path in FILES if path.name == "config.py"]
+CONFIGS = [path for path in FILES if path.stem == "config" or path.stem.endswith("_config")]
+"""Modules of options."""
 
 
 @cache
@@ -237,7 +238,8 @@ def test_options_are_in_modules_of_options() -> None:
     """So that the tests of them see all of them."""
     for kind in ("system", "stage", "data", "encoder", "renderer", "task"):
         for name in registry.names(kind):
-            assert registry.entry(kind, name).config.partition(":")[0].endswith(".config"), name
+            module = registry.entry(kind, name).config.partition(":")[0]
+            assert module.endswith((".config", "_config")), name
 
 
 def test_an_option_that_nobody_reads_is_found(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_shipped_file_is_in_it(installed: Path) -> None:
-    for folder in (ROOT / "configs", ROOT / "ckpts" / "craftsman-small"):
+    for folder in (ROOT / "configs", ROOT / "ckpts" / "craftsman-small", ROOT / "ckpts" / "stylesdf-small"):
         for path in (path for path in folder.rglob("*") if path.is_file()):
             copy = installed / "framework" / "_shipped" / path.relative_to(ROOT)
             assert copy.read_bytes() == path.read_bytes()

@@ -32,6 +32,7 @@ class View(AbstractContextManager["View"]):
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> View:
+        """Begin to show the table, if the console is a terminal."""
         if self._live:
             self._live.start()
         return self
@@ -39,6 +40,7 @@ class View(AbstractContextManager["View"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        """Take the live table away."""
         if self._live:
             self._live.stop()
 

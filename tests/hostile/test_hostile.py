@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.hostile.gltf import gltf
+from tests.hostile.image_sets import image_sets
 from tests.hostile.large import large
 from tests.hostile.meshes import meshes
 from tests.hostile.pictures import pictures
@@ -26,6 +27,7 @@ FAMILIES: dict[str, Callable[[], Iterator[Hostile]]] = {
     "meshes": meshes,
     "gltf": gltf,
     "shape_sets": shape_sets,
+    "image_sets": image_sets,
     "weights": weights,
     "runs": runs,
     "sweeps": sweeps,

@@ -26,6 +26,7 @@ from tests.hostile.safetensors_files import broken_safetensors
 from tests.hostile.sandbox import Hostile
 from tests.methods.craftsman.official_files import CLIP_CONFIG, TINY_CONFIG, tiny_state, write_folder
 from tests.methods.craftsman.tiny import autoencoder_config
+from tests.methods.stylesdf.official_files import tiny_content
 
 
 def weights() -> Iterator[Hostile]:
@@ -44,6 +45,10 @@ def weights() -> Iterator[Hostile]:
             yield _companion(f"config-{name}", "config.yaml", content)
     for name, content in _cliptexts():
         yield _companion(f"clip-{name}", "clip_config.json", content)
+    for name, content in _files_of_parts():
+        yield official_case(f"parts-{name}", "trap.pt", content)
+    for name, content in (*cuts(whole), ("pipe-of-text", b"<!doctype html>")):  # said to be as published
+        yield official_case(f"published-{name}", "ffhq1024x1024.pt", content)
     for name, changes in _folders():
         yield folder_case(name, changes)
 
@@ -117,6 +122,34 @@ def _pickles() -> Iterator[tuple[str, bytes]]:
         yield f"holds-{name}", _torch(content)
     yield "state-is-list", _torch({"state_dict": [one]})
     yield "ordered", _torch(OrderedDict(a=one, b=OrderedDict()))
+
+
+def _files_of_parts() -> Iterator[tuple[str, bytes]]:
+    """Files of several state dicts: of networks that would be too large, or with other things in them."""
+    whole = tiny_content("full")
+    sine = "renderer.network.pts_linears"
+    layer = {f"{sine}.{index}.weight": torch.ones(1, 1) for index in range(6000)}
+    changes: dict[str, tuple[str, dict[Any, Any]]] = {
+        "call": ("g", {"a": Payload(os.system, "touch owned")}),
+        "deep": ("g", {"a": {"b": {"c": torch.ones(1)}}}),
+        "number-as-key": ("d", {7: torch.ones(1)}),
+        "own-prefix": ("g", {"g_ema.style.0.weight": torch.ones(1)}),
+        "repeated": ("g_ema", {"style.0.weight": torch.ones(1).expand(2**20, 2**20)}),
+        "wide": ("g_ema", {f"{sine}.0.weight": torch.ones(60_000, 3)}),
+        "wide-latent": ("g_ema", {"style.0.weight": torch.ones(1, 30_000)}),
+        "layers": ("g_ema", layer),
+        "large": ("g_ema", {"decoder.noises.noise_2": torch.ones(1, 1, 1, 2**17)}),
+        "large-of-nothing": ("g_ema", {"decoder.noises.noise_2": torch.ones(1, 1, 0, 2**40)}),
+        "noises": ("g_ema", {f"decoder.noises.noise_{index}": torch.ones(1, 1, 1, 1) for index in range(9000)}),
+        "blocks": ("d", {f"convs.{index}.conv2.1.weight": torch.ones(1, 1) for index in range(9000)}),
+        "channels": ("g_ema", {"decoder.conv1.conv.weight": torch.ones(1, 90_000, 1)}),
+        "sparse": ("d", {"final_linear.1.bias": torch.ones(1).to_sparse()}),
+        "complex": ("d", {"final_linear.1.bias": torch.ones(1, dtype=torch.complex64)}),
+        "not-a-number": ("g", {"decoder.conv1.noise.weight": torch.tensor([float("nan")])}),
+    }
+    for name, (part, values) in changes.items():
+        yield name, _torch({**whole, part: {**whole[part], **values}})
+    yield "list", _torch({**whole, "d": [torch.ones(1)]})
 
 
 def _archives() -> Iterator[tuple[str, bytes]]:

@@ -14,6 +14,8 @@ from safetensors.numpy import load_file
 
 from framework.artifacts.atomic import TEMPORARY_PREFIX
 from framework.config.compose import read_yaml
+from framework.data.image_set import UNFINISHED_FILE, ImageSet
+from framework.data.lmdb_reading import opened_lmdb
 from framework.data.lmdb_store import packed_names, read_packed
 from framework.export.mesh_files import load_mesh
 from framework.trainers.checkpoint_content import read_checkpoint
@@ -61,6 +63,20 @@ def _lmdb(path: Path) -> None:
         read_packed(path, name)
 
 
+def _picture_set(path: Path) -> None:
+    """A set has all its pictures; one that is not finished can be read."""
+    if path.name == UNFINISHED_FILE and not path.stat().st_size:
+        return
+    if path.name == UNFINISHED_FILE:
+        with opened_lmdb(path) as file:
+            assert all(file.get(key) for key in file)
+        return
+    source = ImageSet(path)
+    for size in source.sizes():
+        for index in range(source.length()):
+            source.picture(size, index)
+
+
 def _table(path: Path) -> None:
     """Every row has all cells, but for a last one that is being written."""
     with path.open(newline="", encoding="utf-8") as file:
@@ -83,6 +99,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     ".npy": _arrays,
     ".glb": load_mesh,
     ".lmdb": _lmdb,
+    ".mdb": _picture_set,
     ".md": _text,
     ".lock": lambda path: None,
 }

@@ -12,10 +12,14 @@ from PIL import Image as PilImage
 from PIL import ImageDraw
 
 from framework.artifacts.digest import digest
+from framework.data.image_set import SET_FILE, UNFINISHED_FILE
+from framework.data.lmdb_reading import opened_lmdb
 from framework.data.lmdb_store import LMDB_FILE, encode, packed_names, read_packed
+from framework.data.prepare_images import PROGRESS
 from framework.data.procedural.catalogue import generate
 from framework.data.procedural.sampling import build_mesh
 from framework.export.mesh_files import save_mesh
+from framework.testing.picture_set import ellipse
 from tests.resume.files import check_whole, leftovers
 from tests.resume.processes import Killer, Running
 
@@ -24,7 +28,7 @@ SAMPLES = "surface_samples=2000 volume_samples=2000 near_samples=500 view_size=4
 SHAPES = ["prepare", "data=shapes", *(f"data.prepare.{option}" for option in SAMPLES.split())]
 TOY = "train=6 val=2 test=2 samples=2000 render_size=48 surface_points=64 supervision_points=64 validation_points=64"
 PROCEDURAL = ["prepare", "data=procedural", *(f"data.{option}" for option in TOY.split())]
-PICTURES = 4
+PICTURES, FACES = 4, 120
 STAGES = "shape.steps=2 shape.guidance=1.0 shape.extraction.depth=4"
 PREDICT = ["predict", "method=craftsman/small", "device=cpu", "turntable=false"]
 PREDICT += [f"method.stages.{option}" for option in STAGES.split()]
@@ -120,6 +124,49 @@ def test_one_packed_file(tmp_path: Path, sources: Path) -> None:
         ]
         assert contents[0] == contents[1]
         assert len(contents[0]) == OBJECTS
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(("processes", "kills", "cold_share"), [(1, 8, 0.2), (2, 3, 0.0)])
+def test_picture_sets(tmp_path: Path, processes: int, kills: int, cold_share: float) -> None:
+    """The set is the same key by key, and no picture that was committed is made again."""
+    (tmp_path / "faces").mkdir()
+    for number in range(FACES):
+        pixels = ellipse(number, 400 + number)
+        PilImage.fromarray(pixels).save(tmp_path / "faces" / f"f{number:03d}.png", compress_level=1)
+    (tmp_path / "faces" / "f010a.png").write_bytes(b"nothing")
+    committed: dict[Path, int] = {}
+
+    def check(output: Path) -> None:
+        if (output / UNFINISHED_FILE).is_file() and (output / UNFINISHED_FILE).stat().st_size:
+            with opened_lmdb(output / UNFINISHED_FILE) as file:
+                done = json.loads(file.get(PROGRESS) or b'{"done": 0}')["done"] if list(file) else 0
+            assert done >= committed.get(output, 0)
+            committed[output] = done
+
+    words = [
+        "prepare",
+        "data=image_lmdb",
+        f"source={tmp_path / 'faces'}",
+        "data.sizes=[512,64]",
+        "data.write_lists=true",
+    ]
+    words += [f"data.processes={processes}", "data.val_fraction=0.1"]
+    whole, outputs = killed(tmp_path, words, kills, cold_share, check)
+    for output in outputs:
+        assert files(output, "report.json", SET_FILE) == files(whole, "report.json", SET_FILE)
+        assert report(output) == report(whole)
+        objects = json.loads((output / "report.json").read_text())["objects"]
+        made = sum(each["status"] == "written" for each in objects)
+        assert made <= FACES - committed.get(output, 0) + 1  # the refused one counts among the committed
+        contents = []
+        for folder in (whole, output):
+            with opened_lmdb(folder / SET_FILE) as file:
+                contents.append({key: file.get(key) for key in file})
+        assert contents[0] == contents[1]
+        assert len(contents[0]) == 2 * FACES + 1
+    assert any(committed.values())
 
 
 @pytest.mark.slow

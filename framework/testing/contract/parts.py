@@ -113,7 +113,7 @@ def _imports_nothing_heavy(spec: MethodSpec) -> None:
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-c", code]
-    root = Path(registry.__file__).parents[1]
+    root = Path(registry.__file__).parents[2]
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     expect(done.returncode == 0, (done.stderr.strip().splitlines() or ["the import failed"])[-1])
 
@@ -122,7 +122,7 @@ def _options_are_read(spec: MethodSpec) -> None:
     """By attribute name, in the method's own code or, for `optimizer` and the like, in ours."""
     init = Path(str(importlib.import_module(module_of(spec.name)).__file__))
     own = init.parent.rglob("*.py") if init.stem == "__init__" else [init]
-    read = attributes_read([*own, *Path(registry.__file__).parent.rglob("*.py")])
+    read = attributes_read([*own, *Path(registry.__file__).parents[1].rglob("*.py")])
     modules = {entry.config.partition(":")[0] for entry in entries_of(spec).values()}
     classes = [cls for module in sorted(modules) for cls in dataclasses_in(module)]
     unread = [f"{cls.__name__}.{name}" for cls in classes for name in cls.__annotations__ if name not in read]
@@ -198,6 +198,8 @@ def _is_of_its_kind(kind: str, name: str) -> None:
         expect(code.registry_name == name, f"registry_name is '{code.registry_name}', expected '{name}'")
     if kind == "stage":
         _speaks_of_artifacts(code)
+        promised = registry.entry(kind, name).from_seed
+        expect(not (promised and code.needs), f"its entry says from_seed, but it needs {', '.join(code.needs)}")
 
 
 def _speaks_of_artifacts(code: type[Stage]) -> None:

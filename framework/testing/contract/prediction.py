@@ -1,4 +1,4 @@
-"""Checks of stages by a trial of their pipeline: a tiny picture goes through, and each stage does the same again."""
+"""Checks of stages by a trial of their pipeline, on a tiny picture where it reads one; each stage runs once more."""
 
 import hashlib
 import shutil
@@ -23,7 +23,7 @@ SIZE = 64
 
 
 def draw_picture() -> Path:
-    """Write the picture that trials predict from, an orange ellipse on nothing, into the working directory."""
+    """Write the picture of trials that name none, an orange ellipse on nothing, into the working directory."""
     rows, columns = (np.mgrid[:SIZE, :SIZE] + 0.5) / SIZE * 2 - 1
     alpha = np.clip((0.7 - np.hypot(columns, rows / 0.7)) * SIZE / 2, 0, 1)
     colour = np.stack([0.9 - 0.2 * rows, 0.5 + 0.2 * columns, np.full_like(rows, 0.1), alpha], axis=-1)
@@ -53,9 +53,9 @@ class Prediction:
     def whole(self) -> Case:
         """The case after all stages."""
         given = self.options.input
-        views = {"front": given.front, "right": given.right, "back": given.back, "left": given.left}
         case = Case("whole", self.folder / "whole", self.options.seed)
-        read_inputs(case, list_inputs(given.path, views)[0].pictures)
+        if given.given:
+            read_inputs(case, list_inputs(given.path, given.views)[0].pictures)
         if not self.pipeline().run(case):
             failure = case.record.failure
             raise case.error or ContractError(failure.reason if failure else "failed without a reason")
