@@ -82,7 +82,9 @@ def _checked(frames: Iterable[Frame]) -> Iterator[Frame]:
 def _write_mp4(av: ModuleType, frames: Iterator[Frame], path: Path, fps: float, crf: int) -> None:
     first = next(frames)
     with av.open(str(path), mode="w", format="mp4", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options={"crf": str(crf)})
+        # With macroblock trees x264 makes one file or another of the same small frames.
+        options = {"crf": str(crf), "x264-params": "mbtree=0"}
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=options)
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = "yuv420p"
         for frame in chain([first], frames):
