@@ -1,4 +1,7 @@
-"""What leaves the GAN: pictures in [-1, 1] as PNG and as frames of a film, rows of views, their names.
+"""What leaves the GAN: pictures in [-1, 1] as PNG and as frames of a film, rows of views, meshes and cameras.
+
+The GAN's world is small: what it shows lies in the cube of half width `dist_radius`, 0.12 as published. Outside, as of
+every shape, that cube is [-1, 1]^3.
 
 Dimension letters: V views, H rows, W columns.
 """
@@ -14,6 +17,8 @@ from torch import Tensor
 
 from framework.artifacts.image import Image
 from framework.export.images import to_bytes
+from framework.geometry.camera import Camera
+from framework.geometry.mesh import Mesh
 from methods.stylesdf.cameras import ViewCameras
 
 
@@ -35,6 +40,21 @@ def _channels_last(rgb: Tensor) -> NDArray[np.float32]:
 def side_by_side(pictures: Sequence[Image]) -> Image:
     """All pictures in one row, without a gap."""
     return Image(np.concatenate([picture.pixels for picture in pictures], axis=1))
+
+
+def shape_frame(mesh: Mesh, dist_radius: float) -> Mesh:
+    """A mesh of the GAN's world where all shapes live."""
+    scale = 1.0 / dist_radius
+    return mesh.transformed(np.diag([scale, scale, scale, 1.0]))
+
+
+def shape_cameras(cameras: ViewCameras) -> Camera:
+    """The cameras (V,), as far from shapes of that frame as they are from the GAN's."""
+    ours = cameras.to("cpu").to_camera()
+    pose, lens = ours.world_from_camera.clone(), ours.clip_from_camera.clone()
+    pose[:, :3, 3] /= cameras.dist_radius
+    lens[:, 2, 3] /= cameras.dist_radius  # the clipping planes, so that depths on the screen stay the same
+    return Camera(pose, lens)
 
 
 def view_names(cameras: ViewCameras) -> list[str]:

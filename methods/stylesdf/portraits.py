@@ -18,7 +18,7 @@ from framework.pipeline.stage import StageError
 from methods.stylesdf.cameras import ViewCameras
 from methods.stylesdf.config import RendererConfig
 from methods.stylesdf.loaded import Loaded
-from methods.stylesdf.pictures import png_picture, side_by_side, view_names
+from methods.stylesdf.pictures import png_picture, shape_cameras, side_by_side, view_names
 
 GIVES: dict[str, type] = {
     "renderer_latents": LatentSet,
@@ -47,7 +47,7 @@ class Portrait:
 
     def write(self, case: Case) -> None:
         """Write the latents, one picture per view, and all views in a row."""
-        names, cameras = view_names(self.cameras), self.cameras.to("cpu").to_camera()
+        names, cameras = view_names(self.cameras), shape_cameras(self.cameras)
         case.write("renderer_latents", LatentSet(self.latents.cpu().numpy()))
         if self.codes is not None:
             case.write("decoder_latents", LatentSet(self.codes[0].cpu().numpy()))

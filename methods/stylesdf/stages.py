@@ -25,7 +25,7 @@ from methods.stylesdf.config import CameraConfig
 from methods.stylesdf.inversion import Inversion, photograph_of
 from methods.stylesdf.loaded import Loaded
 from methods.stylesdf.noise_projection import ProjectedNoise
-from methods.stylesdf.pictures import cameras_of_views
+from methods.stylesdf.pictures import cameras_of_views, shape_frame
 from methods.stylesdf.portraits import GIVES, take_pictures
 from methods.stylesdf.prediction.config import InvertConfig, MeshConfig, SampleConfig, VideoConfig, ViewConfig
 from methods.stylesdf.sampling import OfficialDraws, OwnDraws
@@ -139,7 +139,7 @@ class MeshStage(Stage):
         """Write `mesh` and, if wanted, `depth_meshes`; StageError where there is no surface."""
         latents = read_latents(case, self.loaded)
         cameras = read_cameras(case, self.loaded)
-        case.write("mesh", self._mesh(latents, cameras[:1]))
+        case.write("mesh", shape_frame(self._mesh(latents, cameras[:1]), cameras.dist_radius))
         if self.config.depth_meshes:
             self._write_sheets(case, latents, cameras)
 
@@ -167,7 +167,7 @@ class MeshStage(Stage):
             if mesh is None:
                 logger.warning("%s: %s would be empty without its background and stretched faces", case.name, name)
             else:
-                sheets[name] = mesh
+                sheets[name] = shape_frame(mesh, cameras.dist_radius)
         if sheets:
             case.write("depth_meshes", LayeredMesh(sheets))
 
@@ -230,7 +230,7 @@ class VideoStage(Stage):
         except EmptySurface as error:
             logger.warning("%s: there is no surface to fix noise to (%s): the film has fixed noise", case.name, error)
             return lambda camera: None
-        case.write("noise_mesh", mesh)
+        case.write("noise_mesh", shape_frame(mesh, self.camera.dist_radius))
         maps, subdivision = decoder.noise_maps, config.official_subdivision
         return ProjectedNoise(mesh, maps, case.seed, self.rasterizer, config.noise_blending, subdivision)
 
@@ -264,7 +264,8 @@ def read_vectors(case: Case, name: str, shape: tuple[int, int], loaded: Loaded) 
             f"'{name}' has shape {vectors.shape}, but these weights take {shape}",
             "Use the weights that made it, or run from the start: stages=sample..",
         )
-    return torch.from_numpy(vectors).to(loaded.device)
+    # A copy lies where torch puts it: sums of products depend, in their last bit, on where their factors lie.
+    return torch.from_numpy(vectors).clone().to(loaded.device)
 
 
 def read_cameras(case: Case, loaded: Loaded) -> ViewCameras:

@@ -204,7 +204,7 @@ def test_the_surface_on_a_grid(case: Case, context: Context) -> None:
     MeshStage(MeshConfig(surface_resolution=32, depth_meshes=False), context).run(case)
     mesh: Mesh = case.read("mesh")
     assert mesh.is_watertight and mesh.volume > 0 and not case.has("depth_meshes")
-    assert radii(mesh) == pytest.approx(0.059, rel=0.02)
+    assert radii(mesh) == pytest.approx(0.059 / 0.12, rel=0.02)  # the cube of half width 0.12 becomes [-1, 1]^3
     colors, centred = mesh.vertex_colors, mesh.vertices - mesh.bounds.mean(axis=0)
     assert colors is not None
     for axis in range(3):
@@ -217,7 +217,7 @@ def test_the_published_surface(case: Case, context: Context) -> None:
     MeshStage(MeshConfig(surface_resolution=32, mesh_mode="frustum", depth_meshes=False), context).run(case)
     frustum = case.read("mesh")
     assert frustum.is_watertight and frustum.volume > 0
-    assert np.abs(frustum.bounds - grid.bounds).max() < 0.01  # the first view is frontal
+    assert np.abs(frustum.bounds - grid.bounds).max() < 0.01 / 0.12  # the first view is frontal
     size, exact = (mesh.bounds[1] - mesh.bounds[0] for mesh in (frustum, grid))
     assert (np.abs(size / exact - 1) < 0.12).all()
 
@@ -228,11 +228,13 @@ def test_sheets_of_all_views(case: Case, context: Context) -> None:
     assert list(sheets) == ["depth_mesh_view00_azim+0.0_elev+0.0", "depth_mesh_view01_azim+17.2_elev-8.6"]
     front, side = sheets.values()
     assert len(front.faces) == 2 * 23 * 23 and (front.face_normals()[:, 2] > -1e-3).all()
-    assert front.bounds[0, 2] < -0.1 and front.bounds[1, 2] > 0.05  # closed: from the far plane to the ball's front
-    assert side.bounds[0, 0] < front.bounds[0, 0] - 0.01  # its far plane lies to the left
+    assert (
+        front.bounds[0, 2] < -0.1 / 0.12 and front.bounds[1, 2] > 0.05 / 0.12
+    )  # closed: from the far plane to the ball's front
+    assert side.bounds[0, 0] < front.bounds[0, 0] - 0.01 / 0.12  # its far plane lies to the left
     MeshStage(MeshConfig(surface_resolution=24, drop_background=True), context).run(case)
     ball = next(iter(case.read("depth_meshes").parts.values()))
-    assert ball.bounds[0, 2] > -0.1 and np.abs(ball.bounds).max() < 0.09
+    assert ball.bounds[0, 2] > -0.1 / 0.12 and np.abs(ball.bounds).max() < 0.09 / 0.12
     MeshStage(MeshConfig(surface_resolution=24, max_stretch=3.0), context).run(case)
     assert 100 < len(next(iter(case.read("depth_meshes").parts.values())).faces) < 2 * 23 * 23
     MeshStage(MeshConfig(surface_resolution=24, official_names=True), context_of(_weights(context), seed=1)).run(case)
