@@ -91,9 +91,8 @@ class Leg:
 
     def fit(self, system: System, data: pl.LightningDataModule, checkpoint: Path | None) -> int:
         """Fit, and write down how it ended whatever happens; returns the exit code."""
-        end_together(first=self.trainer.local_rank == 0)
         stop = next(item for item in self.trainer.callbacks if isinstance(item, StopOnSignal))  # type: ignore[attr-defined]
-        with stop.listening():
+        with end_together(first=self.trainer.local_rank == 0), stop.listening():
             try:
                 code = self._fit(system, data, checkpoint, stop)
             except TrainingDiverged:

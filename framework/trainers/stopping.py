@@ -30,23 +30,28 @@ class ProcessLost(ConnectionError):
     """Another process of the same training is gone."""
 
 
-def end_together(first: bool) -> None:
-    """Let the processes that a training starts end when the `first` one of their machine does.
+@contextmanager
+def end_together(first: bool) -> Iterator[None]:
+    """Let the processes that a training starts meanwhile end when the `first` one of their machine does.
 
     Else they would wait half an hour for it to come back. An outside launcher looks after its processes itself.
     """
     if first:
         os.environ[FIRST_PROCESS] = str(os.getpid())
-    # A launcher's process may have inherited the variable from an earlier training.
-    if first or os.environ.get(FIRST_PROCESS) != str(os.getppid()):
-        return
+    elif FIRST_PROCESS in os.environ:
+        parent = int(os.environ[FIRST_PROCESS])  # it may be gone already
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    try:
+        yield
+    finally:
+        if first:  # what is started later has another first process, or a launcher
+            os.environ.pop(FIRST_PROCESS, None)
 
-    def watch() -> None:
-        while os.getppid() == int(os.environ[FIRST_PROCESS]):
-            time.sleep(1)
-        os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 class TimeLimit(pl.Callback):
