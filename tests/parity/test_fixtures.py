@@ -12,6 +12,8 @@ from tests.parity.fixture import Fixture, find_fixtures
 from tests.parity.report import Outcome, outcome_of, table_lines
 
 FIXTURES = Path(__file__).parent / "fixtures"
+WITH_LMDB = {("stylesdf", "dataset")}
+"""Families of sets in LMDB."""
 LARGE_PICTURES = {"stylesdf/decoder_1024"}
 """Fixtures of few weights that take many seconds all the same."""
 
@@ -33,6 +35,8 @@ def assert_passed(outcome: Outcome) -> None:
 
 @pytest.mark.parametrize("fixture", cases())
 def test_fixture(fixture: Fixture) -> None:
+    if (fixture.method, fixture.family) in WITH_LMDB:
+        pytest.importorskip("lmdb", reason="extra 'data': lmdb")
     assert_passed(outcome_of(fixture))
 
 

@@ -64,6 +64,7 @@ def test_views_by_hand_and_fixed_ones(model: StyleSDF) -> None:
 
 
 def test_mesh_and_films(model: StyleSDF, tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="extra 'video': av")
     (face,) = model.generate(seed=2)
     mesh = model.mesh(face, tmp_path / "face.glb", surface_resolution=24)
     assert len(load_mesh(tmp_path / "face.glb").faces) == len(mesh.faces) > 100

@@ -20,7 +20,7 @@ from framework.trainers.run_folder import RUN_ID_VARIABLE
 from framework.weights.opening import open_weights
 from tests.methods.stylesdf.tiny import FULL, VOLUME, write_faces
 
-pytest.importorskip("lmdb")
+pytest.importorskip("lmdb", reason="extra 'data': lmdb")
 REPOSITORY = Path(__file__).parents[3]
 STEPS = 8
 LOGGED = {
