@@ -17,9 +17,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from framework.data.config import ImageLmdbConfig
 from framework.data.image_set import ImageSet, ImageSetError
-from framework.data.loader import build_loader
+from framework.data.loader import ordered_loader, training_loader
 from framework.data.preparation import Outcome, PrepareJob
-from framework.data.sampler import Key, StepBatchSampler, evaluation_batches
+from framework.data.sampler import Key
 
 SPLITS = ("train", "val", "test")
 SAMPLED = 16
@@ -142,34 +142,17 @@ class ImageLmdbData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Endless shuffled batches, beginning after those that the trainer has done."""
-        dataset = self.dataset("train")
-        sampler = StepBatchSampler.for_trainer(len(dataset), self.config.batch_size, self.config.seed, self.trainer)
-        return self._loader(dataset, batch_sampler=sampler)
+        return training_loader(self.dataset("train"), self.config, self.trainer)
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
         """The validation pictures in order."""
-        return self._in_order("val")
+        return ordered_loader(self.dataset("val"), self.config, self.trainer)
 
     def test_dataloader(self) -> DataLoader[dict[str, Any]]:
         """The test pictures in order."""
-        return self._in_order("test")
+        return ordered_loader(self.dataset("test"), self.config, self.trainer)
 
     def _source(self) -> ImageSet:
         if not self.config.root:
             raise ImageSetError(Path("data.root"), "is not given", "Give it: data.root=<folder that prepare wrote>")
         return ImageSet(Path(self.config.root))
-
-    def _in_order(self, split: str) -> DataLoader[dict[str, Any]]:
-        dataset = self.dataset(split)
-        batches = evaluation_batches(len(dataset), self.config.batch_size, self.trainer)
-        return self._loader(dataset, batch_sampler=batches)
-
-    def _loader(self, dataset: ImageItems, **order: Any) -> DataLoader[dict[str, Any]]:
-        workers = self.config.workers
-        return build_loader(
-            dataset,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            pin_memory=torch.cuda.is_available(),
-            **order,
-        )

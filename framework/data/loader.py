@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
+import torch
 from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
+
+from framework.data.sampler import Key, StepBatchSampler, evaluation_batches
 
 
 class DataError(ValueError):
@@ -61,6 +64,35 @@ def build_loader(dataset: Any, **options: Any) -> DataLoader[Any]:
     loader process.
     """
     return _Loader(_Items(dataset), collate_fn=_batch, worker_init_fn=outlive_signals, **options)
+
+
+class Options(Protocol):
+    """What a data module's config says about its loaders."""
+
+    batch_size: int
+    workers: int
+    seed: int
+
+
+def training_loader(dataset: Any, config: Options, trainer: Any) -> DataLoader[Any]:
+    """Return endless shuffled batches of a dataset with length, beginning after those that `trainer` has done."""
+    batches = StepBatchSampler.for_trainer(len(dataset), config.batch_size, config.seed, trainer)
+    return _lasting_loader(dataset, batches, config.workers)
+
+
+def ordered_loader(dataset: Any, config: Options, trainer: Any) -> DataLoader[Any]:
+    """Return this process's batches of a dataset with length, once through and in order."""
+    return _lasting_loader(dataset, evaluation_batches(len(dataset), config.batch_size, trainer), config.workers)
+
+
+def _lasting_loader(dataset: Any, batches: Iterable[list[Key]], workers: int) -> DataLoader[Any]:
+    return build_loader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
 
 
 def outlive_signals(worker: int) -> None:

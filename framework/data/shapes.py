@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from torch.utils.data import DataLoader
 
 from framework.data.config import ShapesConfig
 from framework.data.lmdb_store import encode
-from framework.data.loader import build_loader
+from framework.data.loader import ordered_loader, training_loader
 from framework.data.preparation import Outcome, PrepareJob
-from framework.data.sampler import StepBatchSampler, evaluation_batches
 from framework.data.shape_files import SPLITS, ShapeFileError
 from framework.data.shape_samples import ItemOptions, ShapeSamples
 from framework.data.shape_store import MemoryStore, ShapeStore, open_store
@@ -69,32 +67,15 @@ class ShapesData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Endless shuffled batches, beginning after those that the trainer has done."""
-        dataset = self.dataset("train")
-        sampler = StepBatchSampler.for_trainer(len(dataset), self.config.batch_size, self.config.seed, self.trainer)
-        return self._loader(dataset, batch_sampler=sampler)
+        return training_loader(self.dataset("train"), self.config, self.trainer)
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
         """The validation objects in order."""
-        return self._in_order("val")
+        return ordered_loader(self.dataset("val"), self.config, self.trainer)
 
     def test_dataloader(self) -> DataLoader[dict[str, Any]]:
         """The test objects in order."""
-        return self._in_order("test")
-
-    def _in_order(self, split: str) -> DataLoader[dict[str, Any]]:
-        dataset = self.dataset(split)
-        batches = evaluation_batches(len(dataset), self.config.batch_size, self.trainer)
-        return self._loader(dataset, batch_sampler=batches)
-
-    def _loader(self, dataset: ShapeSamples, **order: Any) -> DataLoader[dict[str, Any]]:
-        workers = self.config.workers
-        return build_loader(
-            dataset,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            pin_memory=torch.cuda.is_available(),
-            **order,
-        )
+        return ordered_loader(self.dataset("test"), self.config, self.trainer)
 
 
 def item_options(config: ShapesConfig, split: str) -> ItemOptions:

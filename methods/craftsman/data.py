@@ -36,8 +36,7 @@ from framework.artifacts.digest import digest
 from framework.artifacts.reading import read_mapping
 from framework.config.build import to_dict
 from framework.config.errors import ConfigError
-from framework.data.loader import build_loader
-from framework.data.sampler import StepBatchSampler, evaluation_batches
+from framework.data.loader import ordered_loader, training_loader
 from framework.weights.opening import fingerprint
 from framework.weights.resolve import resolve
 from methods.craftsman.config import LatentsConfig
@@ -156,21 +155,15 @@ class LatentsData(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Shuffled batches; their order is a function of seed and step."""
         dataset = LatentDataset(self.folder / "train", self.config.supervision_points, self.config.seed)
-        sampler = StepBatchSampler.for_trainer(len(dataset), self.config.batch_size, self.config.seed, self.trainer)
-        return build_loader(dataset, batch_sampler=sampler, num_workers=self.config.workers)
+        return training_loader(dataset, self.config, self.trainer)
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
         """All validation objects in order."""
-        return self._in_order("val")
+        return ordered_loader(LatentDataset(self.folder / "val"), self.config, self.trainer)
 
     def test_dataloader(self) -> DataLoader[dict[str, Any]]:
         """All test objects in order."""
-        return self._in_order("test")
-
-    def _in_order(self, split: str) -> DataLoader[dict[str, Any]]:
-        dataset = LatentDataset(self.folder / split)
-        batches = evaluation_batches(len(dataset), self.config.batch_size, self.trainer)
-        return build_loader(dataset, batch_sampler=batches, num_workers=self.config.workers)
+        return ordered_loader(LatentDataset(self.folder / "test"), self.config, self.trainer)
 
     def latent_statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (L, E) of posterior samples over the training set."""

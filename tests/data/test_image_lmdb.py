@@ -20,7 +20,7 @@ from framework.data.config import ImageLmdbConfig
 from framework.data.image_lmdb import ImageLmdbData, scaled
 from framework.data.image_set import SET_FILE, ImageSet, ImageSetError, split_of
 from framework.data.lmdb_store import write_lmdb
-from framework.data.loader import DataError
+from framework.data.loader import DataError, build_loader
 from framework.data.square_pictures import png_bytes
 from framework.testing.contract.sharing import check_sharing
 from framework.testing.picture_set import ellipse, write_picture_set
@@ -301,9 +301,8 @@ def test_one_open_file_serves_forked_processes(root: Path) -> None:
     module = data(root, workers=2, resolution=64, batch_size=2)
     items = module.dataset("train")
     items[0, 0]
-    loader = module._loader(
-        items, batch_sampler=[[(0, index % COUNT), (0, (index + 5) % COUNT)] for index in range(60)]
-    )
+    batches = [[(0, index % COUNT), (0, (index + 5) % COUNT)] for index in range(60)]
+    loader = build_loader(items, batch_sampler=batches, num_workers=2)
     expected = [items[0, index]["image"] for index in range(COUNT)]
     for number, batch in enumerate(loader):
         assert torch.equal(batch["image"][0], expected[number % COUNT])
